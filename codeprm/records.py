@@ -1,0 +1,338 @@
+"""The nouns of the system: one frozen dataclass a table, with its Arrow schema.
+
+A *program* is the Python text that runs, a *completion* is what a model wrote (its `program`
+is extracted from its `text`), a *solution* is a program that came with the data or was accepted
+into it. The same field names serve Python, Parquet and HTTP; units are in the names.
+
+    Problem + Case + Solution   a dataset directory        prepare, verify, annotate, merge
+    Completion                  sample, import_results  -> execute, score
+    Verdict                     execute, verify         -> label, report
+    Example                     label                   -> train_orm
+    Score                       score                   -> report
+    Rejected                    every stage: a row that was dropped, with the reason
+
+Identifiers are content hashes, so a re-run makes the same ones. Schemas are derived from the
+annotations by `schema_of`, so a field is written down once.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import types
+import typing
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cache
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Row = dict[str, Any]
+
+
+class Outcome(StrEnum):
+    """What became of one program on its tests, once for the whole system."""
+
+    PASSED = "passed"
+    WRONG_ANSWER = "wrong_answer"
+    RUNTIME_ERROR = "runtime_error"
+    COMPILE_ERROR = "compile_error"
+    NO_PROGRAM = "no_program"
+    TIME_LIMIT = "time_limit"
+    MEMORY_LIMIT = "memory_limit"
+    OUTPUT_LIMIT = "output_limit"
+    SECURITY = "security"
+    QUARANTINED = "quarantined"
+    FLAKY = "flaky"
+    SANDBOX_ERROR = "sandbox_error"
+
+    @property
+    def label(self) -> Label:
+        """What training may believe of it."""
+        if self is Outcome.PASSED:
+            return Label.PASS
+        if self in (Outcome.QUARANTINED, Outcome.FLAKY, Outcome.SANDBOX_ERROR):
+            return Label.UNKNOWN
+        return Label.FAIL
+
+
+class Label(StrEnum):
+    """Three-valued: `unknown` is counted and never trained on."""
+
+    PASS = "pass"
+    FAIL = "fail"
+    UNKNOWN = "unknown"
+
+
+class Record:
+    """Base of all records: rows in, rows out, schema."""
+
+    __slots__ = ()
+    table: ClassVar[str]
+
+    def to_row(self) -> Row:
+        """Plain values only: strings, numbers, booleans, None, lists and dicts of them."""
+        return {name: _plain(getattr(self, name)) for name in field_names(type(self))}
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> Self:
+        """Inverse of `to_row`; columns that the record does not know are ignored."""
+        types_ = _field_types(cls)
+        return cls(**{name: _parsed(types_[name], row[name]) for name in types_})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provenance:
+    """Where a row came from. Example: `BAAI/TACO`, `train@a1b2c3`, row 17."""
+
+    dataset: str
+    revision: str
+    row: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem(Record):
+    """A competitive-programming problem without its tests.
+
+    Example: `problem_id="6f1d..."`, `statement="Read n ..."`, `entry_point=None` (stdin style),
+    `time_limit_s=2.0` (CPU, one test), `compare="grade/1"`.
+    """
+
+    table: ClassVar[str] = "problems"
+
+    problem_id: str
+    name: str
+    statement: str
+    starter_code: str
+    entry_point: str | None
+    difficulty: str
+    source: str
+    date: str | None
+    time_limit_s: float
+    memory_limit_mb: int
+    compare: str
+    n_cases: int
+    n_solutions: int
+    provenance: tuple[Provenance, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case(Record):
+    """One test of a problem. `input` and `expected` are JSON text.
+
+    stdin style: both are JSON strings. Call style: `input` is the JSON list of the arguments,
+    `expected` the JSON value that the call must return.
+    """
+
+    table: ClassVar[str] = "cases"
+
+    problem_id: str
+    index: int
+    input: str
+    expected: str
+    public: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Solution(Record):
+    """A program that came with the data (`origin="natural"`) or that a model wrote and passed."""
+
+    table: ClassVar[str] = "solutions"
+
+    solution_id: str
+    problem_id: str
+    program: str
+    origin: str
+    has_reasoning: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Completion(Record):
+    """What a model wrote for a problem; `program` is extracted from `text` ("" if nothing is).
+
+    `cumulative_logprob` is the sum over the completion's tokens at temperature 1 (nats), None
+    where the engine does not tell. `finish_reason` is "stop" or "length".
+    """
+
+    table: ClassVar[str] = "completions"
+
+    completion_id: str
+    problem_id: str
+    index: int
+    text: str
+    program: str
+    model: str
+    generation_id: str
+    seed: int
+    cumulative_logprob: float | None
+    num_tokens: int
+    finish_reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict(Record):
+    """The judge's word on one program: exactly one of `completion_id`, `solution_id` is set."""
+
+    table: ClassVar[str] = "verdicts"
+
+    completion_id: str | None
+    solution_id: str | None
+    problem_id: str
+    outcome: Outcome
+    label: Label
+    cases_passed: int
+    cases_run: int
+    first_failure: int | None
+    detail: str
+    cpu_s: float
+    wall_s: float
+    grade_version: str
+    sandbox_level: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Example(Record):
+    """One training row of the reward model; `split` is "train" or "calibration", by problem."""
+
+    table: ClassVar[str] = "examples"
+
+    example_id: str
+    problem_id: str
+    prompt: str
+    program: str
+    label: Label
+    weight: float
+    split: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Score(Record):
+    """The reward model's word on a completion; `margin` is the fp32 logit of pass minus fail."""
+
+    table: ClassVar[str] = "scores"
+
+    completion_id: str
+    problem_id: str
+    margin: float
+    probability: float
+    model: str
+    calibration: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rejected(Record):
+    """A row that a stage dropped: which, why, and enough of it to look at (bounded)."""
+
+    table: ClassVar[str] = "rejected"
+
+    row_id: str
+    problem_id: str
+    reason: str
+    detail: str
+    excerpt: str
+
+
+RECORDS: tuple[type[Record], ...] = (
+    Problem, Case, Solution, Completion, Verdict, Example, Score, Rejected,
+)  # fmt: skip
+
+
+def content_hash(*parts: str, length: int = 20) -> str:
+    """Hex digest (4 bits a character) that names content; parts are separated unambiguously."""
+    digest = hashlib.sha256()
+    for part in parts:
+        data = part.encode("utf-8", "surrogatepass")
+        digest.update(len(data).to_bytes(8, "little"))
+        digest.update(data)
+    return digest.hexdigest()[:length]
+
+
+def problem_id_of(statement: str, entry_point: str | None) -> str:
+    """Two statements that differ only in white space are one problem."""
+    return content_hash(" ".join(statement.split()), entry_point or "")
+
+
+def solution_id_of(problem_id: str, program: str) -> str:
+    """One program of one problem has one id, wherever it came from."""
+    return content_hash(problem_id, program)
+
+
+def completion_id_of(problem_id: str, generation_id: str, index: int) -> str:
+    """`problem_id:generation_id:index`."""
+    return f"{problem_id}:{generation_id}:{index}"
+
+
+def bucket_of(problem_id: str, buckets: int) -> int:
+    """The part of a table that holds this problem: tables are partitioned by problem."""
+    return int(content_hash(problem_id, length=12), 16) % buckets
+
+
+def field_names(cls: type[Record]) -> tuple[str, ...]:
+    """Columns of the record's table, in order."""
+    return tuple(_field_types(cls))
+
+
+def schema_of(cls: type[Record]) -> pa.Schema:
+    """The Arrow schema of the record's table; only `X | None` fields are nullable."""
+    import pyarrow as pa
+
+    return pa.schema([_arrow_field(name, hint) for name, hint in _field_types(cls).items()])
+
+
+def _field_types(cls: type) -> dict[str, Any]:
+    return _cached_field_types(typing.cast(Hashable, cls))
+
+
+@cache
+def _cached_field_types(cls: Any) -> dict[str, Any]:
+    hints = typing.get_type_hints(cls)
+    return {field.name: hints[field.name] for field in dataclasses.fields(cls)}
+
+
+def _plain(value: Any) -> Any:
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, str):
+        return str.__str__(value) if isinstance(value, StrEnum) else value
+    if isinstance(value, Sequence):
+        return [_plain(item) for item in value]
+    return {name: _plain(getattr(value, name)) for name in _field_types(type(value))}
+
+
+def _parsed(hint: Any, value: Any) -> Any:
+    if isinstance(hint, types.UnionType):
+        return value
+    if typing.get_origin(hint) is tuple:
+        inner = typing.get_args(hint)[0]
+        return tuple(_parsed(inner, item) for item in value)
+    if dataclasses.is_dataclass(hint):
+        known = _field_types(typing.cast(type, hint))
+        return typing.cast(type, hint)(**{name: value[name] for name in known})
+    if isinstance(hint, type) and issubclass(hint, StrEnum):
+        return hint(value)
+    return value
+
+
+def _arrow_field(name: str, hint: Any) -> pa.Field:
+    import pyarrow as pa
+
+    nullable = isinstance(hint, types.UnionType)
+    if nullable:
+        hint = next(arg for arg in typing.get_args(hint) if arg is not type(None))
+    return pa.field(name, _arrow_type(hint), nullable=nullable)
+
+
+def _arrow_type(hint: Any) -> pa.DataType:
+    import pyarrow as pa
+
+    if typing.get_origin(hint) is tuple:
+        return pa.list_(_arrow_type(typing.get_args(hint)[0]))
+    if dataclasses.is_dataclass(hint):
+        members = _field_types(typing.cast(type, hint)).items()
+        return pa.struct([_arrow_field(name, member) for name, member in members])
+    if issubclass(hint, str):
+        return pa.string()
+    return {bool: pa.bool_(), int: pa.int64(), float: pa.float64()}[hint]
