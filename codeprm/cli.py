@@ -1,0 +1,35 @@
+"""Flags in, exit code out: what every job script shares.
+
+A user error is one sentence on stderr and exit code 2; an interrupt is 130; anything else is our
+bug and keeps its traceback. Flags are the fields of a frozen dataclass, their help the docstrings
+below them.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable
+from typing import TypeVar
+
+from codeprm.errors import UserError
+
+Args = TypeVar("Args")
+
+
+def run(main: Callable[[Args], None], args_type: type[Args]) -> None:
+    """Parse the command line as `args_type` and call `main`; exits the process."""
+    import tyro
+
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr
+    )
+    doc = sys.modules["__main__"].__doc__
+    args = tyro.cli(args_type, description=doc, config=(tyro.conf.OmitArgPrefixes,))
+    try:
+        main(args)
+    except UserError as error:
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)

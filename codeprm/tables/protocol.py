@@ -1,0 +1,154 @@
+"""Claiming a directory, continuing it, refusing it, and closing it with the manifest."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from codeprm.errors import ConfigError, DataError
+from codeprm.records import content_hash
+from codeprm.tables.directory import FORMAT, Directory, open_directory
+
+
+def start_directory(
+    uri: str, *, job: str, config: Any, inputs: Mapping[str, str], buckets: int
+) -> Directory:
+    """Claim a directory for a job, or continue it; refuses one that holds anything else."""
+    directory = open_directory(uri)
+    identities = {name: input_identity(path) for name, path in inputs.items()}
+    plain = plain_config(config)
+    config_hash = content_hash(
+        json.dumps([FORMAT, job, plain, identities, buckets], sort_keys=True)
+    )
+    started = directory.started
+    if started is None:
+        _refuse_foreign(directory)
+        directory.write_json(
+            {
+                "format": FORMAT,
+                "job": job,
+                "config": plain,
+                "config_hash": config_hash,
+                "inputs": {n: {"path": p, "identity": identities[n]} for n, p in inputs.items()},
+                "buckets": buckets,
+                "started_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            },
+            "started.json",
+        )
+    elif started["config_hash"] != config_hash:
+        raise ConfigError(
+            f"{uri} was written by the {started['job']} job with another configuration or other "
+            f"inputs ({_difference(started, job, plain, identities, buckets)}): give another --out "
+            "or delete it"
+        )
+    return directory
+
+
+def finish_directory(
+    directory: Directory, *, expected: int, extra: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Sum up the commits in `manifest.json`; `expected` parts must be there."""
+    commits = [directory.commit_of(part) for part in directory.committed()]
+    if len(commits) != expected:
+        raise DataError(
+            f"{directory.uri} has {len(commits)} parts where {expected} were planned: delete it "
+            "and run the job again"
+        )
+    rows: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
+    for commit in commits:
+        rows.update(commit.rows)
+        counts.update(commit.counts)
+    started = directory.require_started()
+    manifest = {
+        **{key: started[key] for key in ("format", "job", "config_hash", "buckets", "started_at")},
+        "finished_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "parts": len(commits),
+        "rows": dict(rows),
+        "counts": dict(counts),
+        "work_s": round(sum(commit.seconds for commit in commits), 3),
+        **extra,
+    }
+    directory.delete("spool")
+    directory.delete("attempts")
+    directory.write_json(manifest, "manifest.json")
+    return manifest
+
+
+def input_identity(path: str) -> str:
+    """What an input is: a directory's configuration hash, or names, sizes and times of its files.
+
+    The configuration hash stands in `started.json`, so a producer that is still running has one.
+    """
+    import pyarrow.fs as pafs
+
+    directory = open_directory(path)
+    started = directory.started
+    if started is not None:
+        return str(started["config_hash"])
+    info = directory.fs.get_file_info(directory.path())
+    if info.type == pafs.FileType.NotFound:
+        return content_hash(path)
+    infos = [info]
+    if info.type == pafs.FileType.Directory:
+        infos = directory.fs.get_file_info(pafs.FileSelector(directory.path(), recursive=True))
+    files = sorted(
+        f"{i.path.removeprefix(directory.path())}:{i.size}:{i.mtime_ns}"
+        for i in infos
+        if i.type == pafs.FileType.File
+    )
+    return content_hash(*files)
+
+
+def plain_config(config: Any) -> Any:
+    """A configuration dataclass as JSON values."""
+    is_record = dataclasses.is_dataclass(config) and not isinstance(config, type)
+    values = dataclasses.asdict(config) if is_record else config
+    return json.loads(json.dumps(values, sort_keys=True))
+
+
+def _difference(
+    started: Mapping[str, Any], job: str, config: Any, identities: Mapping[str, str], buckets: int
+) -> str:
+    old_inputs = {name: value["identity"] for name, value in started["inputs"].items()}
+    pairs = [
+        *_changed("", started["config"], config),
+        *(
+            f"input {n}"
+            for n in sorted(old_inputs.keys() | identities)
+            if old_inputs.get(n) != identities.get(n)
+        ),
+    ]
+    if started["job"] != job:
+        pairs.insert(0, f"job {started['job']} is not {job}")
+    if started["buckets"] != buckets:
+        pairs.append(f"buckets {started['buckets']} is not {buckets}")
+    return ", ".join(pairs[:4]) or "another format"
+
+
+def _changed(prefix: str, old: Any, new: Any) -> Iterator[str]:
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in sorted(old.keys() | new.keys()):
+            yield from _changed(f"{prefix}.{key}".strip("."), old.get(key), new.get(key))
+    elif old != new:
+        yield f"{prefix} was {old!r}, now {new!r}"
+
+
+def _refuse_foreign(directory: Directory) -> None:
+    import pyarrow.fs as pafs
+
+    selector = pafs.FileSelector(directory.path(), allow_not_found=True)
+    try:
+        names = [info.base_name for info in directory.fs.get_file_info(selector)]
+    except (NotADirectoryError, OSError) as error:
+        raise ConfigError(f"{directory.uri} is not a directory: give another --out") from error
+    names = [name for name in names if not name.endswith(".tmp")]
+    if names:
+        raise ConfigError(
+            f"{directory.uri} is not empty and was not written by codeprm (it holds "
+            f"{', '.join(sorted(names)[:3])}): give another --out"
+        )
