@@ -67,7 +67,7 @@ class Directory:
         try:
             with self.fs.open_input_stream(self.path(*names)) as stream:
                 return json.loads(stream.read())
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         except (ValueError, OSError) as error:
             if _is_missing(error):
