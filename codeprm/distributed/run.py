@@ -89,7 +89,7 @@ def run_stage(stage: Stage, *, follow: bool = False) -> dict[str, Any]:
     else:
         raise CodeprmError(f"{stage.job}: units without a commit after {ROUNDS} rounds: {missing}")
     extra = {"wall_s": round(time.monotonic() - started, 3), "versions": versions()}
-    return finish_directory(directory, expected=len(planned), extra=extra)
+    return finish_directory(directory, expected=len(planned), extra=extra, unique=stage.unique)
 
 
 def _run_round(stage: Stage, directory: Directory, session: str, *, follow: bool) -> None:

@@ -99,3 +99,6 @@ class Stage:
     step: Callable[[], Step]
     """Builds the step inside a worker; picklable."""
     workers: Workers = field(default_factory=Workers)
+    """Who does it."""
+    unique: bool = True
+    """Whether a row that stands twice is a bug."""

@@ -72,7 +72,7 @@ def run_here(stage: Stage) -> dict[str, Any]:
     started = time.monotonic()
     planned = asyncio.run(_run_units(stage, directory))
     extra = {"wall_s": round(time.monotonic() - started, 3)}
-    return finish_directory(directory, expected=planned, extra=extra)
+    return finish_directory(directory, expected=planned, extra=extra, unique=stage.unique)
 
 
 async def _run_units(stage: Stage, directory: Directory) -> int:

@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from codeprm.errors import ConfigError, DataError
-from codeprm.records import content_hash
+from codeprm.errors import CodeprmError, ConfigError, DataError
+from codeprm.records import (
+    Case,
+    Completion,
+    Example,
+    Problem,
+    Record,
+    Score,
+    Solution,
+    Verdict,
+    content_hash,
+)
 from codeprm.tables.directory import FORMAT, Directory, open_directory
 
 
@@ -48,16 +59,29 @@ def start_directory(
     return directory
 
 
+KEYS: dict[type[Record], tuple[str, ...]] = {
+    Problem: ("problem_id",),
+    Case: ("problem_id", "index"),
+    Solution: ("solution_id",),
+    Completion: ("completion_id",),
+    Verdict: ("completion_id", "solution_id"),
+    Example: ("example_id",),
+    Score: ("completion_id",),
+}
+
+
 def finish_directory(
-    directory: Directory, *, expected: int, extra: Mapping[str, Any]
+    directory: Directory, *, expected: int, extra: Mapping[str, Any], unique: bool = True
 ) -> dict[str, Any]:
-    """Sum up the commits in `manifest.json`; `expected` parts must be there."""
+    """Sum up the commits in `manifest.json`; `expected` parts must be there, and no row twice."""
     commits = [directory.commit_of(part) for part in directory.committed()]
     if len(commits) != expected:
         raise DataError(
             f"{directory.uri} has {len(commits)} parts where {expected} were planned: delete it "
             "and run the job again"
         )
+    if unique:
+        _require_unique(directory, [commit.unit for commit in commits])
     rows: Counter[str] = Counter()
     counts: Counter[str] = Counter()
     for commit in commits:
@@ -109,6 +133,18 @@ def plain_config(config: Any) -> Any:
     is_record = dataclasses.is_dataclass(config) and not isinstance(config, type)
     values = dataclasses.asdict(config) if is_record else config
     return json.loads(json.dumps(values, sort_keys=True))
+
+
+def _require_unique(directory: Directory, parts: list[str]) -> None:
+    # a row's id belongs to one problem and a problem to one bucket, so buckets are looked at alone
+    for _, of_bucket in itertools.groupby(parts, key=lambda part: part.split("-")[1]):
+        names = list(of_bucket)
+        for record, keys in KEYS.items():
+            ids = directory.read_table(record, names, keys)
+            if (doubled := ids.num_rows - ids.group_by(list(keys)).aggregate([]).num_rows) > 0:
+                raise CodeprmError(
+                    f"{directory.uri}: {doubled} rows of {record.table} stand twice in {names}"
+                )
 
 
 def _difference(

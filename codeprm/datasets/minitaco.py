@@ -1,0 +1,218 @@
+"""Mini-TACO: small problems in TACO's raw schema, composed from a grammar.
+
+A problem reads integers, keeps some (a filter), changes each (a map) and prints one answer (an
+aggregate). A *composition* is such a triple; a problem is a composition with a *form* (how the
+numbers arrive) and a wording. Eight ingredients of each kind make 512 compositions, no two of
+which are the same function.
+
+The splits are disjoint by composition whatever the seed, and balanced: of the eight maps that can
+follow any filter and aggregate, five are for training and three for testing (likewise for the
+other pairs). A model that solves the test split has composed what it saw apart, not recalled it.
+
+Rows are what TACO's are, faults of form included (call-style answers are wrapped in a list), so
+that they go through the same reader and cleaning.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import random
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from codeprm.datasets.base import Part, RawRow, raw_row
+from codeprm.datasets.minitaco_grammar import (
+    AGGREGATES,
+    ENTRY_POINT,
+    FILTERS,
+    FORMS,
+    MAPS,
+    OPENINGS,
+    Answer,
+    Composition,
+    Form,
+)
+from codeprm.datasets.minitaco_programs import solutions
+from codeprm.errors import ConfigError
+
+SPLITS = ("train", "test")
+VERSION = "1"
+N_CASES = 20
+ROWS_PER_PART = 64
+
+TEST_RESIDUES = (0, 3, 6)
+DIFFICULTIES = ("EASY", "EASY", "MEDIUM", "MEDIUM_HARD", "HARD", "VERY_HARD")
+STARTER_CODE = f"def {ENTRY_POINT}(nums):\n    "
+
+
+class Settings(NamedTuple):
+    """What a source string can set."""
+
+    n: int | None = None
+    seed: int = 0
+
+
+class Wording(NamedTuple):
+    """One way to put a composition into words."""
+
+    form: Form
+    sentences: tuple[str, ...]
+
+
+def compositions(split: str) -> list[Composition]:
+    """All compositions of a split, in a fixed order."""
+    if split not in SPLITS:
+        raise ConfigError(f"minitaco has no split {split!r}: choose one of {', '.join(SPLITS)}")
+    return [
+        Composition(FILTERS[f], MAPS[m], AGGREGATES[a])
+        for f, m, a in itertools.product(range(8), repeat=3)
+        if ((f + m + a) % 8 in TEST_RESIDUES) == (split == "test")
+    ]
+
+
+def problems(*, split: str, n: int | None = None, seed: int = 0) -> Iterator[dict[str, str]]:
+    """Raw rows: one a composition, or `n`, which takes further wordings of the compositions."""
+    order = compositions(split)
+    random.Random(f"{split}:{seed}").shuffle(order)
+    wordings = [_wordings(composition, seed) for composition in order]
+    n = len(order) if n is None else n
+    available = sum(map(len, wordings))
+    if n > available:
+        raise ConfigError(f"minitaco has {available} {split} problems: {n} is too many")
+    rows = (
+        _row(composition, wording, seed)
+        for turn in itertools.zip_longest(*wordings)
+        for composition, wording in zip(order, turn, strict=True)
+        if wording is not None
+    )
+    yield from itertools.islice(rows, n)
+
+
+def plan(source: str = "", split: str = "train", revision: str | None = None) -> list[Part]:
+    """The parts of a split; `source` is "" or settings: `n=64`, `seed=1`, `n=64,seed=1`."""
+    if revision:
+        raise ConfigError("minitaco is generated and has no revisions: leave the revision out")
+    settings = _settings(source)
+    n_rows = sum(1 for _ in problems(split=split, n=settings.n, seed=settings.seed))
+    return [
+        Part(
+            dataset="minitaco",
+            revision=f"{split}@{VERSION}-seed{settings.seed}",
+            path=f"{split},n={n_rows},seed={settings.seed}",
+            start=start,
+            first_row=start,
+            n_rows=min(ROWS_PER_PART, n_rows - start),
+        )
+        for start in range(0, n_rows, ROWS_PER_PART)
+    ]
+
+
+def read(part: Part) -> Iterator[RawRow]:
+    """The rows of one part."""
+    split, _, source = part.path.partition(",")
+    settings = _settings(source)
+    rows = problems(split=split, n=settings.n, seed=settings.seed)
+    for offset, row in enumerate(itertools.islice(rows, part.start, part.start + part.n_rows)):
+        yield raw_row(part.provenance(offset), row)
+
+
+def _settings(source: str) -> Settings:
+    pairs = [setting.partition("=") for setting in source.split(",") if setting]
+    if any(name not in Settings._fields or not value.isdecimal() for name, _, value in pairs):
+        raise ConfigError(f"minitaco's source is like 'n=64,seed=1', not {source!r}")
+    return Settings(**{name: int(value) for name, _, value in pairs})
+
+
+def _wordings(composition: Composition, seed: int) -> list[Wording]:
+    parts = (OPENINGS, *(part.sentences for part in composition))
+    wordings = [
+        Wording(form, sentences) for form in FORMS for sentences in itertools.product(*parts)
+    ]
+    random.Random(f"{composition.name}:{seed}").shuffle(wordings)
+    return wordings
+
+
+def _row(composition: Composition, wording: Wording, seed: int) -> dict[str, str]:
+    statement = _statement(composition, wording)
+    rng = random.Random(f"{statement}:{seed}")
+    is_call = wording.form.name == "call"
+    weight = sum(part.weight for part in composition)
+    tags = json.dumps([f"filter:{composition.filter.name}", f"map:{composition.map.name}",
+                       f"aggregate:{composition.aggregate.name}"])  # fmt: skip
+    return {
+        "question": statement,
+        "solutions": json.dumps(solutions(composition, wording.form, rng)),
+        "starter_code": STARTER_CODE if is_call else "",
+        "input_output": json.dumps(_input_output(composition, wording.form, rng)),
+        "difficulty": DIFFICULTIES[weight],
+        "raw_tags": tags,
+        "name": f"{composition.name}-{wording.form.name}",
+        "source": "minitaco",
+        "tags": tags,
+        "skill_types": "[]",
+        "url": "",
+        "Expected Auxiliary Space": "",
+        "time_limit": "1 second",
+        "date": "",
+        "picture_num": "0",
+        "memory_limit": "256 megabytes",
+        "Expected Time Complexity": "",
+    }
+
+
+def _statement(composition: Composition, wording: Wording) -> str:
+    task = " ".join(sentence for sentence in wording.sentences if sentence)
+    if composition.filter.name != "all" and not composition.aggregate.is_list:
+        task += " If no number is left, print 0."
+    if wording.form.name == "call":
+        task = task.replace("Print", "Return").replace("print", "return")
+    return f"{task}\n{wording.form.sentence}"
+
+
+def _input_output(composition: Composition, form: Form, rng: random.Random) -> dict[str, object]:
+    inputs = _inputs(composition, rng)
+    answers = [composition.answer(numbers) for numbers in inputs]
+    if form.name == "call":
+        return {
+            "fn_name": ENTRY_POINT,
+            "inputs": [[numbers] for numbers in inputs],
+            "outputs": [[answer] for answer in answers],
+        }
+    return {
+        "inputs": [form.encode(numbers) for numbers in inputs],
+        "outputs": [_printed(answer) for answer in answers],
+    }
+
+
+def _printed(answer: Answer) -> str:
+    return (str(answer) if isinstance(answer, int) else " ".join(map(str, answer))) + "\n"
+
+
+def _inputs(composition: Composition, rng: random.Random) -> list[list[int]]:
+    """Edges first (one number, nothing kept, all kept, the filters' bounds), then random lists."""
+    keep = composition.filter.keep
+    kept = [x for x in range(-20, 31) if keep(x)]
+    dropped = [x for x in range(-20, 31) if not keep(x)] or [0]
+    edges = [
+        [rng.choice(kept)],
+        [rng.choice(dropped)],
+        rng.choices(dropped, k=4),
+        rng.choices(kept, k=5),
+        [rng.choice(kept)] * 3,
+        sorted(rng.sample(kept, k=3)),
+        sorted(rng.sample(kept, k=3), reverse=True),
+        rng.sample(range(1, 5), k=3),
+        rng.sample(range(5), k=2),
+        rng.sample(range(5, 11), k=2),
+        rng.sample([-6, -3, -1, 0, 1, 4, 5, 9, 10, 11], k=10),
+        rng.choices(range(-30, 0), k=6),
+        rng.choices(range(1, 31), k=6),
+    ]
+    inputs = [numbers for i, numbers in enumerate(edges) if numbers not in edges[:i]]
+    while len(inputs) < N_CASES:
+        span, longest = (range(-30, 31), 9) if len(inputs) % 2 else (range(-9, 16), 3)
+        numbers = rng.choices(span, k=rng.randint(2, longest))
+        if numbers not in inputs:
+            inputs.append(numbers)
+    return inputs

@@ -1,0 +1,187 @@
+"""The evaluation as values: `report.json`, CSV tables, and the table a terminal shows.
+
+`report.json` (schema `codeprm-report/1`): fractions, never percent; an interval is
+{"value", "ci95": [low, high]}; null where a number is not known. The keys a reader starts with are
+n_problems, n_samples, pass@1, pass@n, orm@n (n = n_samples), orm_gain = orm@n - pass@1 with its
+paired interval over problems, and orm_auc_within. What the caller knows and the samples do not
+(elapsed_s, peak_rss_gib, recipe, seed) comes in as `extra`.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from codeprm.evaluation.funnel import FunnelRow
+from codeprm.evaluation.intervals import Band, Interval
+from codeprm.evaluation.measure import Evaluation, GroupResult, PerProblem
+from codeprm.evaluation.verdict_changes import Differences
+
+SCHEMA = "codeprm-report/1"
+
+PROBLEM_FIELDS = tuple(PerProblem.__dataclass_fields__)
+PROBLEM_COLUMNS = (
+    "problem_id", "name", "difficulty", "n_samples", "n_passed", "pass@n", "orm@n", "auc_within",
+)  # fmt: skip
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """All that a report shows; rendering adds nothing to it."""
+
+    title: str
+    evaluation: Evaluation
+    funnel: Sequence[FunnelRow] = ()
+    differences: Differences | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+def report_values(report: Report) -> Json:
+    """The whole of `report.json`."""
+    evaluation = report.evaluation
+    overall = evaluation.overall
+    values: Json = {
+        "schema": SCHEMA,
+        "title": report.title,
+        "n_problems": evaluation.n_problems,
+        "n_samples": evaluation.n_samples,
+        "n_completions": evaluation.n_completions,
+        "n_problems_short": evaluation.n_short,
+        "n_scored": evaluation.n_scored,
+        "pass@1": overall.pass_1.value,
+        "pass@n": overall.pass_n.value,
+        "orm@n": overall.orm_n.value,
+        "orm_gain": _interval(overall.orm_gain),
+        "orm_auc_within": {
+            **_interval(overall.auc),
+            "n_problems": evaluation.n_mixed,
+            "pair_weighted": _interval(evaluation.auc_pairs),
+        },
+        "orm_gap_closed": _interval(evaluation.gap_closed),
+        "ci95": {
+            "pass@1": _ends(overall.pass_1),
+            "pass@n": _ends(overall.pass_n),
+            "orm@n": _ends(overall.orm_n),
+        },
+        "selectors": [
+            {"name": s.name, **_interval(s.value), "gain": _interval(s.gain)}
+            for s in evaluation.selectors
+        ],
+        "curves": {
+            "n": list(evaluation.ns),
+            "pass@n": _band(evaluation.pass_curve),
+            "orm@n": _band(evaluation.orm_curve),
+        },
+        "by_difficulty": [_group(group) for group in evaluation.difficulties],
+        "outcomes": dict(evaluation.outcomes),
+        "excluded": dict(evaluation.excluded),
+        "verdict_differences": differences_values(report.differences),
+        "funnel": [dataclasses.asdict(row) for row in report.funnel],
+        "elapsed_s": round(sum(row.seconds for row in report.funnel), 3),
+        "peak_rss_gib": None,
+        **report.extra,
+    }
+    cleaned: Json = _without_nan(values)
+    return cleaned
+
+
+def differences_values(differences: Differences | None) -> Json | None:
+    """Differences of verdicts as JSON values."""
+    if differences is None:
+        return None
+    return {**dataclasses.asdict(differences), "n_changed": differences.n_changed}
+
+
+def csv_tables(report: Report) -> dict[str, str]:
+    """File name -> CSV text: curves, selectors, difficulties, problems, funnel."""
+    evaluation = report.evaluation
+    curves = (evaluation.ns, *evaluation.pass_curve, *evaluation.orm_curve)
+    problems = evaluation.problems
+    headline = ("pass@1", "pass@n", "orm@n", "orm_gain", "auc_within")
+    return {
+        "curves.csv": _csv(
+            ("n", *_with_ends("pass@n"), *_with_ends("orm@n")), zip(*curves, strict=True)
+        ),
+        "selectors.csv": _csv(
+            ("selector", *_with_ends("value"), *_with_ends("gain")),
+            ((s.name, *s.value, *s.gain) for s in evaluation.selectors),
+        ),
+        "by_difficulty.csv": _csv(
+            ("difficulty", "n_problems", *(name for h in headline for name in _with_ends(h))),
+            (
+                (g.name, g.n_problems, *g.pass_1, *g.pass_n, *g.orm_n, *g.orm_gain, *g.auc)
+                for g in evaluation.difficulties
+            ),
+        ),
+        "problems.csv": _csv(
+            PROBLEM_COLUMNS,
+            zip(*(getattr(problems, name) for name in PROBLEM_FIELDS), strict=True),
+        ),
+        "funnel.csv": _csv(
+            tuple(FunnelRow.__dataclass_fields__),
+            (tuple(_funnel_cells(row).values()) for row in report.funnel),
+        ),
+    }
+
+
+def reasons(dropped: Mapping[str, int]) -> str:
+    """`12 too_long, 3 no_program`."""
+    return ", ".join(f"{n} {reason}" for reason, n in dropped.items())
+
+
+def _with_ends(name: str) -> tuple[str, str, str]:
+    return name, f"{name}_low", f"{name}_high"
+
+
+def _funnel_cells(row: FunnelRow) -> Json:
+    return {**dataclasses.asdict(row), "dropped": reasons(row.dropped)}
+
+
+def _interval(interval: Interval) -> Json:
+    return {"value": interval.value, "ci95": _ends(interval)}
+
+
+def _ends(interval: Interval) -> list[float]:
+    return [interval.low, interval.high]
+
+
+def _band(band: Band) -> Json:
+    return {name: ends.tolist() for name, ends in band._asdict().items()}
+
+
+def _group(group: GroupResult) -> Json:
+    return {
+        "difficulty": group.name,
+        "n_problems": group.n_problems,
+        "pass@1": _interval(group.pass_1),
+        "pass@n": _interval(group.pass_n),
+        "orm@n": _interval(group.orm_n),
+        "orm_gain": _interval(group.orm_gain),
+        "orm_auc_within": _interval(group.auc),
+    }
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, float):
+        return None if math.isnan(value) else value
+    if isinstance(value, Mapping):
+        return {key: _without_nan(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(item) for item in value]
+    return value
+
+
+def _csv(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(header)
+    for row in rows:
+        writer.writerow(["" if _without_nan(cell) is None else cell for cell in row])
+    return buffer.getvalue()

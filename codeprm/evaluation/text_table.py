@@ -1,0 +1,131 @@
+"""The results as text, for a terminal and for job logs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from codeprm.evaluation.funnel import FunnelRow
+from codeprm.evaluation.intervals import Interval
+from codeprm.evaluation.report import Report, reasons
+
+MAX_REASONS = 70
+
+
+def results_table(report: Report) -> str:
+    """Headline, selectors, difficulties, changed verdicts; percent, with 95 % intervals."""
+    evaluation = report.evaluation
+    n = evaluation.n_samples
+    blocks = [
+        f"{report.title}: {evaluation.n_problems:,} problems, {n:,} samples each "
+        f"({evaluation.n_completions:,} completions)",
+        _selector_block(report, n),
+        _difficulty_block(report, n),
+    ]
+    if evaluation.excluded:
+        blocks.append("left out: " + reasons(evaluation.excluded))
+    if evaluation.n_short:
+        blocks.append(f"{evaluation.n_short:,} problems have fewer than {n:,} known samples")
+    if report.differences is not None:
+        blocks.append(_difference_block(report))
+    return "\n\n".join(blocks)
+
+
+def funnel_table(funnel: Sequence[FunnelRow]) -> str:
+    """One line a stage: rows in, out, dropped and why, seconds."""
+    rows = [["stage", "in", "out", "dropped", "seconds", "why"]]
+    for row in funnel:
+        why = reasons(row.dropped)
+        rows.append(
+            [
+                row.stage,
+                _count(row.rows_in),
+                _count(row.rows_out),
+                _count(sum(row.dropped.values())),
+                f"{row.seconds:.1f}",
+                why if len(why) <= MAX_REASONS else f"{why[: MAX_REASONS - 3]}...",
+            ]
+        )
+    return _aligned(rows, left=(0, 5))
+
+
+def percent(value: float, digits: int = 2) -> str:
+    """`41.25`, or `-` where nothing is known."""
+    return "-" if math.isnan(value) else f"{100 * value:.{digits}f}"
+
+
+def percent_range(interval: Interval, sign: str = "") -> str:
+    """`38.10 to 44.00`."""
+    if math.isnan(interval.low):
+        return "-"
+    return f"{100 * interval.low:{sign}.2f} to {100 * interval.high:{sign}.2f}"
+
+
+def _selector_block(report: Report, n: int) -> str:
+    evaluation = report.evaluation
+    rows = [["", "%", "95 % interval", "over pass@1", "95 % interval"]]
+    for selector in evaluation.selectors:
+        random = selector.name == "random"
+        gain = selector.gain
+        rows.append(
+            [
+                "pass@1" if random else f"{selector.name}@{n}",
+                percent(selector.value.value),
+                percent_range(selector.value),
+                "" if random else f"{100 * gain.value:+.2f}",
+                "" if random else percent_range(gain, "+"),
+            ]
+        )
+    overall = evaluation.overall
+    rows.append([f"pass@{n}", percent(overall.pass_n.value), percent_range(overall.pass_n)])
+    auc = overall.auc
+    if not math.isnan(auc.value):
+        ends = "-" if math.isnan(auc.low) else f"{auc.low:.3f} to {auc.high:.3f}"
+        rows.append(["AUC within problems", f"{auc.value:.3f}", ends])
+    return _aligned(rows, left=(0,))
+
+
+def _difficulty_block(report: Report, n: int) -> str:
+    rows = [["difficulty", "problems", "pass@1", f"orm@{n}", f"pass@{n}", "AUC"]]
+    for group in report.evaluation.difficulties:
+        auc = group.auc.value
+        rows.append(
+            [
+                group.name.lower().replace("_", " "),
+                f"{group.n_problems:,}",
+                percent(group.pass_1.value),
+                percent(group.orm_n.value),
+                percent(group.pass_n.value),
+                "-" if math.isnan(auc) else f"{auc:.3f}",
+            ]
+        )
+    return _aligned(rows, left=(0,))
+
+
+def _difference_block(report: Report) -> str:
+    differences = report.differences
+    assert differences is not None
+    lines = [
+        f"{differences.n_changed:,} of {differences.n_compared:,} verdicts differ in label from "
+        "the imported ones"
+    ]
+    rows = [["imported", "ours", "count", "why"]]
+    rows += [[c.imported, c.ours, f"{c.count:,}", c.reason] for c in differences.causes]
+    return "\n".join([*lines, _aligned(rows, left=(0, 1, 3))] if differences.causes else lines)
+
+
+def _count(value: int | None) -> str:
+    return "-" if value is None else f"{value:,}"
+
+
+def _aligned(rows: Sequence[Sequence[str]], *, left: Sequence[int]) -> str:
+    width = max(len(row) for row in rows)
+    full = [[*row, *[""] * (width - len(row))] for row in rows]
+    widths = [max(len(row[column]) for row in full) for column in range(width)]
+    return "\n".join(
+        "  ".join(
+            cell.ljust(widths[i]) if i in left else cell.rjust(widths[i])
+            for i, cell in enumerate(row)
+        ).rstrip()
+        for row in full
+    )

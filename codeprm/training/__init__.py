@@ -1,0 +1,16 @@
+"""Fine-tuning: the generator on solutions, the outcome reward model on judged programs.
+
+    config       what a run learns from, how long, how fast; values of the recipes live in recipes/
+    corpus       records -> token arrays, tokenised once; rows that do not fit become `Rejected`
+    batches      corpus -> steps x ranks x micro-batches, the same order everywhere, for ever
+    losses       what the classifier's margins are trained on
+    models       Hugging Face models in and out, and the modules that DeepSpeed drives
+    engine       DeepSpeed: its configuration, the step loop, its checkpoints
+    generator    the generator's task: loss on the solution's tokens
+    orm          the reward model's task: loss on margins, calibration and metrics at the end
+    tokenizer    the tokenizer of a model made from scratch; tokenizer files of a checkpoint
+    plan         sizes, memory and resources before anything starts
+
+Nothing here knows of Ray: `codeprm.distributed.train` carries it. torch is imported inside
+functions, so configurations and plans are cheap to import.
+"""

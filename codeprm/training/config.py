@@ -1,0 +1,151 @@
+"""What a training run is: its data, model, optimisation; and how it is spread over machines.
+
+`GeneratorConfig` and `OrmConfig` decide the result and are hashed into the identity of the output
+directory; `Scaling` only decides where and how fast it is made.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Literal
+
+from codeprm.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shape:
+    """The dimensions of a StarCoder2."""
+
+    vocab_size: int
+    hidden_size: int
+    layers: int
+    heads: int
+    kv_heads: int
+    intermediate_size: int
+    max_positions: int
+    tied: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Optimization:
+    """AdamW with warm-up and cosine decay over a fixed number of steps."""
+
+    learning_rate: float = 1e-5
+    """Peak learning rate."""
+    epochs: float = 3.0
+    """Passes over the examples; the number of steps is rounded."""
+    effective_batch: int = 32
+    """Examples an optimizer step, over all workers."""
+    warmup_steps: int = 10
+    """Steps of linear warm-up."""
+    final_fraction: float = 0.0
+    """Learning rate at the end, as a fraction of the peak."""
+    weight_decay: float = 0.01
+    """Of matrices; biases and norms have none."""
+    beta2: float = 0.95
+    """Adam's second decay; the first is 0.9."""
+    max_grad_norm: float = 1.0
+    """Gradients are clipped to this norm."""
+    seed: int = 0
+    """Initial weights and the order of examples."""
+
+    def __post_init__(self) -> None:
+        if self.effective_batch < 1 or self.epochs <= 0 or self.learning_rate <= 0:
+            raise ConfigError("effective_batch, epochs and learning_rate must be above 0")
+
+    def steps(self, n_examples: int) -> int:
+        """Optimizer steps for so many examples, at least one."""
+        return max(1, round(n_examples * self.epochs / self.effective_batch))
+
+    def learning_rate_at(self, step: int, steps: int) -> float:
+        """Of step `step` (from 0) of `steps`."""
+        warm = min(1.0, (step + 1) / max(1, self.warmup_steps))
+        cosine = 0.5 * (1.0 + math.cos(math.pi * step / steps))
+        fraction = self.final_fraction + (1.0 - self.final_fraction) * cosine
+        return self.learning_rate * warm * fraction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GeneratorConfig:
+    """Fine-tuning a generator on solutions."""
+
+    model: str = "bigcode/starcoder2-15b"
+    """Checkpoint to start from: a directory or a Hub repository; empty: from scratch."""
+    revision: str | None = None
+    """Revision of a Hub repository."""
+    scratch: Shape | None = None
+    """Dimensions of a model made from scratch, with a tokenizer trained on the data."""
+    max_length: int = 4096
+    """Longest example in tokens; longer ones are rejected."""
+    strategy: Literal["all", "first_n"] = "all"
+    """Which solutions of a problem are learnt from."""
+    n_solutions: int = 10
+    """The n of `first_n`."""
+    optimization: Optimization = field(default_factory=Optimization)
+
+    def __post_init__(self) -> None:
+        if (self.scratch is None) == (not self.model):
+            raise ConfigError("give a model to start from or the shape of a new one, not both")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrmConfig:
+    """Training a two-label classifier (0 fail, 1 pass) from a generator's checkpoint."""
+
+    model: str = ""
+    """Generator checkpoint to start from: a directory or a Hub repository."""
+    revision: str | None = None
+    """Revision of a Hub repository."""
+    max_length: int = 4096
+    """Longest row in tokens: the prompt's middle is cut, never the program."""
+    losses: dict[str, float] = field(default_factory=lambda: {"ce": 1.0})
+    """Weight of each loss, by name."""
+    group_size: int = 1
+    """Programs of one problem that stay together in the order, passing and failing in turn."""
+    optimization: Optimization = field(
+        default_factory=lambda: Optimization(effective_batch=256)
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scaling:
+    """Where a run trains; not part of its identity, but its checkpoints fit one world size only."""
+
+    workers: int = 8
+    """Processes, one a GPU (or one a CPU worker)."""
+    gpus: float = 1.0
+    """GPUs a worker; 0 trains on CPU in float32."""
+    cpus: float = 4.0
+    """Logical CPUs a worker."""
+    threads: int = 0
+    """torch threads a worker; 0 leaves it to Ray, which takes `cpus`."""
+    pool: str = ""
+    """Node label `pool` that workers must run on; empty: anywhere."""
+    micro_batch: int = 1
+    """Most examples a worker takes in one forward pass."""
+    zero_stage: Literal[0, 1, 2, 3] = 3
+    """What ZeRO divides among workers: 1 optimizer state, 2 and gradients, 3 and weights."""
+    offload_optimizer: bool = False
+    """Keep the optimizer's state in CPU memory."""
+    activation_checkpointing: bool = True
+    """Recompute activations in the backward pass."""
+    checkpoint_every: int = 100
+    """Steps between checkpoints."""
+    checkpoints_kept: int = 2
+    """Checkpoints kept while training."""
+    max_failures: int = 3
+    """Times that lost workers are replaced before the run fails."""
+
+    def micro_batches(self, effective_batch: int) -> int:
+        """Forward passes a worker and step, the fewest that split the batch evenly."""
+        per_worker, rest = divmod(effective_batch, self.workers)
+        if rest or not per_worker:
+            raise ConfigError(
+                f"effective_batch {effective_batch} does not divide among {self.workers} workers: "
+                "change one of them"
+            )
+        passes = math.ceil(per_worker / self.micro_batch)
+        while per_worker % passes:
+            passes += 1
+        return passes
