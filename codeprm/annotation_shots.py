@@ -76,6 +76,7 @@ height, width = len(grid), len(grid[0])
 steps = {(0, 0): 0}
 queue = deque([(0, 0)])
 while queue:
+    # The cell that was found first has the fewest steps of those left
     r, c = queue.popleft()
     for nr, nc in ((r + 1, c), (r - 1, c), (r, c + 1), (r, c - 1)):
         # Stay inside, on free cells, and never visit a cell twice
@@ -94,6 +95,7 @@ workshops = [tuple(map(int, input().split())) for _ in range(n)]
 # Taking the one that ends first leaves the most time for the others
 workshops.sort(key=lambda workshop: workshop[1])
 attended = 0
+# Nothing is attended yet, so any start will do
 free_from = float("-inf")
 for start, end in workshops:
     # Attend it if the last one is over by then

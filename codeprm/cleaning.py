@@ -124,15 +124,16 @@ def unite(parts: Sequence[Cleaned]) -> Cleaned:
     assert all(part.problem.problem_id == first.problem_id for part in parts)
     rejected = [row for part in parts for row in part.rejected]
     cases: dict[str, Case] = {}
+    solutions: dict[str, Solution] = {}
     for part in parts:
         drop = _Dropped(row_id_of(part.problem.provenance[0]), first.problem_id)
         for case in part.cases:
             known = cases.setdefault(case.input, case)
             if known.expected != case.expected:
-                drop(f"case-{case.index}", _conflict(case, known))
+                drop(f"conflict-{len(drop.rows)}", _conflict(case, known))
+        for solution in part.solutions:
+            solutions.setdefault(solution.solution_id, solution)
         rejected += drop.rows
-    solutions = {solution.solution_id: solution for part in reversed(parts)
-                 for solution in reversed(part.solutions)}  # fmt: skip
     problem = dataclasses.replace(
         first,
         n_cases=len(cases),
@@ -142,7 +143,7 @@ def unite(parts: Sequence[Cleaned]) -> Cleaned:
     return Cleaned(
         problem,
         tuple(dataclasses.replace(case, index=i) for i, case in enumerate(cases.values())),
-        tuple(reversed(solutions.values())),
+        tuple(solutions.values()),
         tuple(rejected),
     )
 

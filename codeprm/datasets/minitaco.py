@@ -60,6 +60,13 @@ class Wording(NamedTuple):
     sentences: tuple[str, ...]
 
 
+class Draft(NamedTuple):
+    """A problem before it is written out."""
+
+    composition: Composition
+    wording: Wording
+
+
 def compositions(split: str) -> list[Composition]:
     """All compositions of a split, in a fixed order."""
     if split not in SPLITS:
@@ -73,20 +80,8 @@ def compositions(split: str) -> list[Composition]:
 
 def problems(*, split: str, n: int | None = None, seed: int = 0) -> Iterator[dict[str, str]]:
     """Raw rows: one a composition, or `n`, which takes further wordings of the compositions."""
-    order = compositions(split)
-    random.Random(f"{split}:{seed}").shuffle(order)
-    wordings = [_wordings(composition, seed) for composition in order]
-    n = len(order) if n is None else n
-    available = sum(map(len, wordings))
-    if n > available:
-        raise ConfigError(f"minitaco has {available} {split} problems: {n} is too many")
-    rows = (
-        _row(composition, wording, seed)
-        for turn in itertools.zip_longest(*wordings)
-        for composition, wording in zip(order, turn, strict=True)
-        if wording is not None
-    )
-    yield from itertools.islice(rows, n)
+    for draft in _drafts(split, Settings(n, seed)):
+        yield _row(draft, seed)
 
 
 def plan(source: str = "", split: str = "train", revision: str | None = None) -> list[Part]:
@@ -94,7 +89,7 @@ def plan(source: str = "", split: str = "train", revision: str | None = None) ->
     if revision:
         raise ConfigError("minitaco is generated and has no revisions: leave the revision out")
     settings = _settings(source)
-    n_rows = sum(1 for _ in problems(split=split, n=settings.n, seed=settings.seed))
+    n_rows = len(_drafts(split, settings))
     return [
         Part(
             dataset="minitaco",
@@ -112,9 +107,9 @@ def read(part: Part) -> Iterator[RawRow]:
     """The rows of one part."""
     split, _, source = part.path.partition(",")
     settings = _settings(source)
-    rows = problems(split=split, n=settings.n, seed=settings.seed)
-    for offset, row in enumerate(itertools.islice(rows, part.start, part.start + part.n_rows)):
-        yield raw_row(part.provenance(offset), row)
+    drafts = _drafts(split, settings)[part.start : part.start + part.n_rows]
+    for offset, draft in enumerate(drafts):
+        yield raw_row(part.provenance(offset), _row(draft, settings.seed))
 
 
 def _settings(source: str) -> Settings:
@@ -122,6 +117,24 @@ def _settings(source: str) -> Settings:
     if any(name not in Settings._fields or not value.isdecimal() for name, _, value in pairs):
         raise ConfigError(f"minitaco's source is like 'n=64,seed=1', not {source!r}")
     return Settings(**{name: int(value) for name, _, value in pairs})
+
+
+def _drafts(split: str, settings: Settings) -> list[Draft]:
+    """Every composition once, in random order, then every one in other words, and so on."""
+    order = compositions(split)
+    random.Random(f"{split}:{settings.seed}").shuffle(order)
+    wordings = [_wordings(composition, settings.seed) for composition in order]
+    n = len(order) if settings.n is None else settings.n
+    available = sum(map(len, wordings))
+    if n > available:
+        raise ConfigError(f"minitaco has {available} {split} problems: {n} is too many")
+    drafts = (
+        Draft(composition, wording)
+        for turn in itertools.zip_longest(*wordings)
+        for composition, wording in zip(order, turn, strict=True)
+        if wording is not None
+    )
+    return list(itertools.islice(drafts, n))
 
 
 def _wordings(composition: Composition, seed: int) -> list[Wording]:
@@ -133,7 +146,8 @@ def _wordings(composition: Composition, seed: int) -> list[Wording]:
     return wordings
 
 
-def _row(composition: Composition, wording: Wording, seed: int) -> dict[str, str]:
+def _row(draft: Draft, seed: int) -> dict[str, str]:
+    composition, wording = draft
     statement = _statement(composition, wording)
     rng = random.Random(f"{statement}:{seed}")
     is_call = wording.form.name == "call"

@@ -12,9 +12,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from codeprm.judge import grade
+from codeprm.judge.grade import grade
 from codeprm.records import Completion, Record, Verdict
-from codeprm.sandbox import Sandbox
+from codeprm.sandbox.runner import Sandbox
 from codeprm.steps.base import Item, Stage, Unit, Workers
 from codeprm.steps.cases import CaseStore
 from codeprm.steps.follow import part_units

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
 
-from codeprm.judge import grade
+from codeprm.judge.grade import grade
 from codeprm.records import Case, Label, Problem, Record, Solution, Verdict
-from codeprm.sandbox import Sandbox
+from codeprm.sandbox.runner import Sandbox
 from codeprm.steps.base import Item, Stage, Unit, Workers
 from codeprm.steps.follow import bucket_units
 from codeprm.steps.run import rejected

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from codeprm.errors import ConfigError, DataError
+from codeprm.errors import CodeprmError, ConfigError, DataError
 from codeprm.records import Case, Problem, Provenance, Rejected, Solution, bucket_of
 from codeprm.steps.run import run_here
 from codeprm.tables import PartWriter, finish_directory, open_directory, start_directory
@@ -96,6 +96,17 @@ def test_parts_that_nobody_planned_are_refused(tmp_path: Path) -> None:
         writer.commit(seconds=0, attempts=1)
     with pytest.raises(DataError, match="1 parts where 0 were planned"):
         finish_directory(directory, expected=0, extra={})
+
+
+def test_a_row_that_stands_twice_is_our_bug(tmp_path: Path) -> None:
+    directory = start(tmp_path / "d")
+    for part in ("part-00001-000", "part-00001-001"):
+        with PartWriter(directory, part, (Solution,)) as writer:
+            writer.write(solution("same"))
+            writer.commit(seconds=0, attempts=1)
+    with pytest.raises(CodeprmError, match="1 rows of solutions stand twice"):
+        finish_directory(directory, expected=2, extra={})
+    assert directory.manifest is None
 
 
 def test_another_configuration_is_refused_by_name(tmp_path: Path) -> None:
