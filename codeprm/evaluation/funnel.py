@@ -12,13 +12,17 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from codeprm.errors import UserError
+from codeprm.records import Rejected
 from codeprm.tables import Directory, open_directory
 
 REJECTED_PREFIX = "rejected:"
 
 
 class Arrow(NamedTuple):
-    """The tables by which a job's rows are counted, in its inputs and in what it writes."""
+    """The tables by which a job's rows are counted, in its inputs and in what it writes.
+
+    A job that writes one table needs no name for it.
+    """
 
     reads: str
     writes: str
@@ -31,7 +35,7 @@ ARROWS: dict[str, Arrow] = {
     "merge": Arrow("solutions", "solutions"),
     "train_generator": Arrow("solutions", ""),
     "sample": Arrow("problems", "completions"),
-    "import_results": Arrow("problems", "completions"),
+    "import_results": Arrow("problems", ""),
     "execute": Arrow("completions", "verdicts"),
     "label": Arrow("completions", "examples"),
     "train_orm": Arrow("examples", ""),
@@ -75,8 +79,8 @@ def _trace(directory: Directory, rows: dict[str, FunnelRow], above: tuple[str, .
 
 
 def _row(uri: str, manifest: Mapping[str, Any], inputs: Sequence[Mapping[str, Any]]) -> FunnelRow:
-    job = str(manifest["job"])
-    arrow = ARROWS.get(job, Arrow("", next(iter(manifest.get("rows", {})), "")))
+    job, written = str(manifest["job"]), manifest.get("rows", {})
+    arrow = ARROWS.get(job, Arrow("", ""))
     read = [i["rows"][arrow.reads] for i in inputs if arrow.reads in i.get("rows", {})]
     dropped = {
         key.removeprefix(REJECTED_PREFIX): int(n)
@@ -87,10 +91,17 @@ def _row(uri: str, manifest: Mapping[str, Any], inputs: Sequence[Mapping[str, An
         stage=job,
         directory=uri.rsplit("/", 1)[-1],
         rows_in=int(sum(read)) if read else None,
-        rows_out=manifest.get("rows", {}).get(arrow.writes),
+        rows_out=_rows_out(written, arrow.writes),
         dropped=dict(sorted(dropped.items(), key=lambda item: (-item[1], item[0]))),
         seconds=float(manifest.get("wall_s", manifest.get("work_s", 0.0))),
     )
+
+
+def _rows_out(written: Mapping[str, int], table: str) -> int | None:
+    """Rows of the table that the stage is counted by, or of the only one that it writes."""
+    others = [name for name in written if name != Rejected.table]
+    name = table if table in written else others[0] if len(others) == 1 else ""
+    return written.get(name)
 
 
 def _manifests(directories: Sequence[Directory]) -> Iterator[Mapping[str, Any]]:

@@ -51,7 +51,10 @@ def mean_interval(values: Floats, *, seed: int = 0, draws: int = DRAWS) -> Inter
 def mean_band(values: Floats, *, seed: int = 0, draws: int = DRAWS) -> Band:
     """Mean over problems of each column of a problems x columns table."""
     known = ~np.isnan(values)
-    return ratio_band(np.where(known, values, 0.0), known.astype(float), seed=seed, draws=draws)
+    counted = known.astype(np.float64)
+    if known.all():
+        counted = counted[:, :1]
+    return ratio_band(np.where(known, values, 0.0), counted, seed=seed, draws=draws)
 
 
 def ratio_interval(
@@ -65,7 +68,7 @@ def ratio_interval(
 def ratio_band(
     numerators: Floats, denominators: Floats, *, seed: int = 0, draws: int = DRAWS
 ) -> Band:
-    """`ratio_interval` of each column."""
+    """`ratio_interval` of each column; one column of denominators serves all."""
     n_problems, n_columns = numerators.shape
     value = _divide(numerators.sum(axis=0), denominators.sum(axis=0))
     if n_problems == 0:

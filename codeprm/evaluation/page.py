@@ -56,7 +56,7 @@ def render_page(report: Report, figures: dict[str, str]) -> str:
         "reasons": reasons,
         "ratio": lambda value: "-" if math.isnan(value) else f"{value:.3f}",
     }
-    template = environment.get_template("report.html.j2")
+    template = environment.get_template("report.html")
     return template.render(
         report=report,
         evaluation=report.evaluation,

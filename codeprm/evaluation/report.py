@@ -46,30 +46,10 @@ class Report:
 def report_values(report: Report) -> Json:
     """The whole of `report.json`."""
     evaluation = report.evaluation
-    overall = evaluation.overall
     values: Json = {
         "schema": SCHEMA,
         "title": report.title,
-        "n_problems": evaluation.n_problems,
-        "n_samples": evaluation.n_samples,
-        "n_completions": evaluation.n_completions,
-        "n_problems_short": evaluation.n_short,
-        "n_scored": evaluation.n_scored,
-        "pass@1": overall.pass_1.value,
-        "pass@n": overall.pass_n.value,
-        "orm@n": overall.orm_n.value,
-        "orm_gain": _interval(overall.orm_gain),
-        "orm_auc_within": {
-            **_interval(overall.auc),
-            "n_problems": evaluation.n_mixed,
-            "pair_weighted": _interval(evaluation.auc_pairs),
-        },
-        "orm_gap_closed": _interval(evaluation.gap_closed),
-        "ci95": {
-            "pass@1": _ends(overall.pass_1),
-            "pass@n": _ends(overall.pass_n),
-            "orm@n": _ends(overall.orm_n),
-        },
+        **_headline(evaluation),
         "selectors": [
             {"name": s.name, **_interval(s.value), "gain": _interval(s.gain)}
             for s in evaluation.selectors
@@ -134,6 +114,32 @@ def csv_tables(report: Report) -> dict[str, str]:
 def reasons(dropped: Mapping[str, int]) -> str:
     """`12 too_long, 3 no_program`."""
     return ", ".join(f"{n} {reason}" for reason, n in dropped.items())
+
+
+def _headline(evaluation: Evaluation) -> Json:
+    overall = evaluation.overall
+    return {
+        "n_problems": evaluation.n_problems,
+        "n_samples": evaluation.n_samples,
+        "n_completions": evaluation.n_completions,
+        "n_problems_short": evaluation.n_short,
+        "n_scored": evaluation.n_scored,
+        "pass@1": overall.pass_1.value,
+        "pass@n": overall.pass_n.value,
+        "orm@n": overall.orm_n.value,
+        "ci95": {
+            "pass@1": _ends(overall.pass_1),
+            "pass@n": _ends(overall.pass_n),
+            "orm@n": _ends(overall.orm_n),
+        },
+        "orm_gain": _interval(overall.orm_gain),
+        "orm_auc_within": {
+            **_interval(overall.auc),
+            "n_problems": evaluation.n_mixed,
+            "pair_weighted": _interval(evaluation.auc_pairs),
+        },
+        "orm_gap_closed": _interval(evaluation.gap_closed),
+    }
 
 
 def _with_ends(name: str) -> tuple[str, str, str]:

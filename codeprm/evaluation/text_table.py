@@ -33,12 +33,13 @@ def results_table(report: Report) -> str:
 
 def funnel_table(funnel: Sequence[FunnelRow]) -> str:
     """One line a stage: rows in, out, dropped and why, seconds."""
-    rows = [["stage", "in", "out", "dropped", "seconds", "why"]]
+    rows = [["stage", "directory", "in", "out", "dropped", "seconds", "why"]]
     for row in funnel:
         why = reasons(row.dropped)
         rows.append(
             [
                 row.stage,
+                row.directory,
                 _count(row.rows_in),
                 _count(row.rows_out),
                 _count(sum(row.dropped.values())),
@@ -46,7 +47,7 @@ def funnel_table(funnel: Sequence[FunnelRow]) -> str:
                 why if len(why) <= MAX_REASONS else f"{why[: MAX_REASONS - 3]}...",
             ]
         )
-    return _aligned(rows, left=(0, 5))
+    return _aligned(rows, left=(0, 1, 6))
 
 
 def percent(value: float, digits: int = 2) -> str:

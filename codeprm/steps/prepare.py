@@ -10,7 +10,7 @@ The first stage's directory lies inside the second's, in `work/`, and goes when 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import TypeVar
@@ -46,6 +46,8 @@ class PrepareConfig:
     """Read at most so many rows of the source; 0 reads all."""
     buckets: int = 64
     """Into how many parts the problems are divided; parts are what work is shared by."""
+    tokenizer: str = ""
+    """Checkpoint or Hub repository whose tokens the length rule counts; empty: bytes only."""
     clean: CleanConfig = field(default_factory=CleanConfig)
     """The cleaning rules."""
 
@@ -103,6 +105,7 @@ class CleanStep:
     def __init__(self, config: PrepareConfig) -> None:
         self._config = config
         self._dataset = dataset_named(config.dataset)
+        self._count_tokens = token_counter(config.tokenizer) if config.tokenizer else None
 
     def items(self, unit: Unit) -> Sequence[Item]:
         part = Part(**unit.source)
@@ -114,7 +117,12 @@ class CleanStep:
             if isinstance(value, Rejected):
                 yield value
                 continue
-            cleaned = clean(value, provenance=provenance, config=self._config.clean)
+            cleaned = clean(
+                value,
+                provenance=provenance,
+                config=self._config.clean,
+                count_tokens=self._count_tokens,
+            )
             if isinstance(cleaned, Rejected):
                 yield cleaned
             else:
@@ -163,6 +171,14 @@ class UniteStep:
     def _read(self, record: type[R], unit: Unit) -> Iterator[R]:
         for part in self._work.committed():
             yield from self._work.read_part_bucket(record, part, unit.bucket, self._buckets)
+
+
+def token_counter(model: str) -> Callable[[str], int]:
+    """Counts a text's tokens by the tokenizer of a checkpoint or a Hub repository."""
+    from codeprm.encoding import encode_text, load_tokenizer
+
+    tokenizer = load_tokenizer(model)
+    return lambda text: len(encode_text(tokenizer, text))
 
 
 def records_of(cleaned: Cleaned) -> Iterator[Record]:

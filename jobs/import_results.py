@@ -1,0 +1,40 @@
+"""A CodeRM result file -> OUT/completions, OUT/verdicts, OUT/scores, for prepared problems.
+
+python jobs/import_results.py --source results.json.gz --data runs/problems --out runs/imported
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from codeprm.cli import run
+from codeprm.steps.base import Workers
+from codeprm.steps.import_results import ImportConfig, import_stages
+
+
+@dataclass(frozen=True, kw_only=True)
+class Args:
+    """Read samples, verdicts and scores that another system left."""
+
+    source: str
+    """Result file, gzipped JSON or plain; local path or URI."""
+    data: str
+    """Dataset directory with the problems, matched by statement or by name."""
+    out: str
+    """Folder for the three directories to write, local path or URI."""
+    config: ImportConfig = field(default_factory=ImportConfig)
+    workers: Workers = field(default_factory=Workers)
+
+
+def main(args: Args) -> None:
+    from codeprm.distributed.run import run_stage
+
+    stages = import_stages(
+        args.config, source=args.source, data=args.data, out=args.out, workers=args.workers
+    )
+    for stage in stages:
+        run_stage(stage)
+
+
+if __name__ == "__main__":
+    run(main, Args)

@@ -1,0 +1,47 @@
+r"""Completions + verdicts -> examples: balanced passing and failing programs of each problem.
+
+python jobs/label.py --data runs/taco --completions runs/samples --verdicts runs/verdicts \
+    --out runs/examples
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from codeprm.cli import run
+from codeprm.steps.base import Workers
+from codeprm.steps.label import LabelConfig, label_stage, require_both_classes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Args:
+    """Make the reward model's training examples."""
+
+    data: str
+    """Dataset directory with the problems."""
+    completions: str
+    """Directory that the sample or import_results job wrote."""
+    verdicts: str
+    """Directory that the execute job wrote for them."""
+    out: str
+    """Directory of examples to write, local path or URI."""
+    config: LabelConfig = field(default_factory=LabelConfig)
+    workers: Workers = field(default_factory=Workers)
+
+
+def main(args: Args) -> None:
+    from codeprm.distributed.run import run_stage
+
+    stage = label_stage(
+        args.config,
+        data=args.data,
+        completions=args.completions,
+        verdicts=args.verdicts,
+        out=args.out,
+        workers=args.workers,
+    )
+    require_both_classes(args.out, run_stage(stage))
+
+
+if __name__ == "__main__":
+    run(main, Args)

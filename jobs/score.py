@@ -1,0 +1,47 @@
+r"""Completions -> scores: the reward model's margin and probability for every program.
+
+python jobs/score.py --data runs/taco --completions runs/samples --model runs/orm --out runs/scores
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from codeprm.backends.vllm_engine import VllmConfig
+from codeprm.cli import run
+from codeprm.steps.base import Workers
+from codeprm.steps.score import score_stage
+
+
+@dataclass(frozen=True, kw_only=True)
+class Args:
+    """Score completions with a reward model."""
+
+    data: str
+    """Dataset directory with the problems."""
+    completions: str
+    """Directory that the sample job wrote or, with --follow, is writing."""
+    out: str
+    """Directory of scores to write, local path or URI."""
+    engine: VllmConfig
+    follow: bool = False
+    """Also score the parts that a running sample job has yet to commit."""
+    workers: Workers = field(default_factory=lambda: Workers(max_workers=1, units_in_flight=2))
+
+
+def main(args: Args) -> None:
+    from codeprm.distributed.run import run_stage
+
+    stage = score_stage(
+        args.engine,
+        data=args.data,
+        completions=args.completions,
+        out=args.out,
+        workers=args.workers,
+        follow=args.follow,
+    )
+    run_stage(stage, follow=args.follow)
+
+
+if __name__ == "__main__":
+    run(main, Args)
