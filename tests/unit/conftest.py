@@ -1,0 +1,29 @@
+"""Unit tests are pure: starting Ray, opening a connection or sleeping fails the test."""
+
+from __future__ import annotations
+
+import socket
+import sys
+import time
+from collections.abc import Callable
+from typing import NoReturn
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def pure(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Not `socket.socket` itself: an event loop makes a socket pair to wake itself.
+    for method in ("bind", "connect", "connect_ex", "sendto"):
+        monkeypatch.setattr(socket.socket, method, refuse(f"socket.{method}"))
+    monkeypatch.setattr(socket, "getaddrinfo", refuse("socket.getaddrinfo"))
+    monkeypatch.setattr(time, "sleep", refuse("time.sleep"))
+    if "ray" in sys.modules:
+        monkeypatch.setattr("ray.init", refuse("ray.init"))
+
+
+def refuse(name: str) -> Callable[..., NoReturn]:
+    def raises(*_: object, **__: object) -> NoReturn:
+        pytest.fail(f"{name} in a unit test: move it to tests/sandbox or tests/ray", pytrace=True)
+
+    return raises
