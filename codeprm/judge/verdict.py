@@ -18,6 +18,7 @@ from codeprm.judge.compare import (
 )
 from codeprm.records import Case, Outcome, Problem, Verdict
 from codeprm.sandbox.runs import RunResult, RunStatus
+from codeprm.sandbox.values import Opaque, encode
 
 MAX_DETAIL_CHARS = 300
 MAX_EXCERPT_CHARS = 120
@@ -89,8 +90,7 @@ class Expectations:
             self.mode != CompareMode() and self._same(actual, expected, self.mode)
         ):
             return None
-        shown = repr(actual) if self.is_call else repr(_shortened(actual).decode("utf-8", "replace"))
-        detail = f"expected {_excerpt(repr(expected))}, not {_excerpt(shown)}"
+        detail = f"expected {_excerpt(expected)}, not {_excerpt(actual)}"
         return Failure(Outcome.WRONG_ANSWER, detail)
 
     @cached_property
@@ -123,9 +123,15 @@ def _describe(result: RunResult) -> str:
     return f"exit status {result.exit_code}"
 
 
-def _shortened(output: bytes) -> bytes:
-    return output[: 4 * MAX_EXCERPT_CHARS]
-
-
-def _excerpt(text: str) -> str:
-    return text if len(text) <= MAX_EXCERPT_CHARS else text[: MAX_EXCERPT_CHARS - 3] + "..."
+def _excerpt(value: Any) -> str:
+    """Text is shown as Python writes it, other values as the sandbox encodes them."""
+    if isinstance(value, bytes):
+        value = value[: 4 * MAX_EXCERPT_CHARS].decode("utf-8", "replace")
+    if isinstance(value, str):
+        shown = repr(value[:MAX_EXCERPT_CHARS])
+    elif isinstance(value, Opaque):
+        shown = f"a value of type {value.type_name}"
+    else:
+        # Not repr: it refuses integers of more than 4300 digits.
+        shown = encode(value).decode("ascii")
+    return shown if len(shown) <= MAX_EXCERPT_CHARS else shown[: MAX_EXCERPT_CHARS - 3] + "..."

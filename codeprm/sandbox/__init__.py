@@ -14,7 +14,7 @@ Covered: CPU time, wall time, memory, output, open files and core dumps are limi
 read-only and cannot be written; no other process can be started, seen or left behind; no network;
 no capability, environment variable or descriptor of the parent; no state passes between tests; the
 expected outputs are never in any of these processes. What the machine refuses of this is missing
-from `Sandbox.level`: "F3" means resource limits alone, "F3+pid+net+ipc+mnt+nofork" all of the above.
+from `Sandbox.level`: "F3" is resource limits alone, "F3+pid+net+ipc+mnt+nofork" all of the above.
 
 Not covered: the file system can be read; most system calls are allowed; a program can disturb its
 own supervisor, which ends as a sandbox error and never as a label; memory is limited by address

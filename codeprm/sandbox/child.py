@@ -12,6 +12,7 @@ import builtins
 import gc
 import json
 import os
+import signal
 import sys
 import threading
 from collections.abc import Callable
@@ -26,6 +27,12 @@ MAX_INHERITED = 4096
 RECURSION_LIMIT = 10**6
 CALL_MODULE = "solution"
 FLUSH_FAILED = 120
+
+STREAMS = (
+    ("stdin", 0, "r", "strict"),
+    ("stdout", 1, "w", "strict"),
+    ("stderr", 2, "w", "backslashreplace"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,23 +49,27 @@ class Test:
 
 
 def main(test: Test) -> NoReturn:
-    status = 1
+    status = None
     try:
         policy.die_with_parent()
         os.setsid()
-        arguments = _arrange_files(test)
         _normal_python()
+        arguments = _arrange_files(test)
         policy.confine(
             cpu_time_s=test.cpu_time_s, address_space=test.address_space, seccomp=test.seccomp
         )
         module = ModuleType("__main__" if test.entry_point is None else CALL_MODULE)
         sys.modules[module.__name__] = module
         module.__dict__.update(test.predefined, __builtins__=builtins)
+        status = 1
         status = _run(lambda: _execute(test, module.__dict__, arguments))
         status = _finish(status, module)
     finally:
-        # A forked process must never return into the supervisor's loop.
-        os._exit(status)
+        # A forked process must never return into the supervisor's loop. An unexplained SIGKILL is
+        # the owner's sign for a fault that is not the program's.
+        if status is None:
+            os.kill(os.getpid(), signal.SIGKILL)
+        os._exit(status or 0)
 
 
 def _arrange_files(test: Test) -> list[Any] | None:
@@ -72,15 +83,16 @@ def _arrange_files(test: Test) -> list[Any] | None:
     for target, descriptor in enumerate((given, stdout, stderr, report)):
         os.dup2(descriptor, target, inheritable=True)
     os.closerange(REPORT + 1, MAX_INHERITED)
-    sys.stdin = sys.__stdin__ = _text_file(0, "r", "strict")
-    sys.stdout = sys.__stdout__ = _text_file(1, "w", "strict")
-    sys.stderr = sys.__stderr__ = _text_file(2, "w", "backslashreplace")
+    for name, descriptor, mode, errors in STREAMS:
+        stream = _text_file(descriptor, mode, errors)
+        setattr(sys, name, stream)
+        setattr(sys, f"__{name}__", stream)
     return arguments
 
 
 def _text_file(descriptor: int, mode: str, errors: str) -> Any:
     buffering = 1 if descriptor == 2 else -1
-    return open(  # noqa: SIM115
+    return open(
         descriptor, mode, buffering, encoding="utf-8", errors=errors, newline="\n", closefd=False
     )
 
@@ -89,8 +101,6 @@ def _normal_python() -> None:
     sys.argv = ["main.py"]
     sys.setrecursionlimit(RECURSION_LIMIT)
     sys.set_int_max_str_digits(0)
-    # `random` seeds itself anew after a fork, numpy does not.
-    sys.modules["numpy"].random.seed()
 
 
 def _execute(test: Test, names: dict[str, Any], arguments: list[Any] | None) -> None:
@@ -102,14 +112,13 @@ def _execute(test: Test, names: dict[str, Any], arguments: list[Any] | None) -> 
 
 
 def _entry(names: dict[str, Any], entry_point: str) -> Callable[..., Any]:
-    solution = names.get("Solution")
+    solution: Any = names.get("Solution")
+    found: Callable[..., Any] | None = names.get(entry_point)
     if hasattr(solution, entry_point):
-        found: Callable[..., Any] = getattr(solution(), entry_point)
-        return found
-    if entry_point in names:
-        found = names[entry_point]
-        return found
-    raise NameError(f"the program defines no function or Solution method {entry_point!r}")
+        found = getattr(solution(), entry_point)
+    if found is None:
+        raise NameError(f"the program defines no function or Solution method {entry_point!r}")
+    return found
 
 
 def _run(program: Callable[[], None]) -> int:
@@ -143,7 +152,11 @@ def _exit_status(code: object) -> int:
         return 0
     if isinstance(code, int):
         return code & 0xFF
-    return _run(lambda: print(code, file=sys.stderr)) or 1
+    return _run(lambda: _print_error(code)) or 1
+
+
+def _print_error(message: object) -> None:
+    sys.stderr.write(f"{message}\n")
 
 
 def _finish(status: int, module: ModuleType) -> int:

@@ -1,4 +1,4 @@
-"""`Sandbox`: one slot that runs untrusted programs, one test at a time.
+r"""`Sandbox`: one slot that runs untrusted programs, one test at a time.
 
     with Sandbox() as sandbox:
         for result in sandbox.run(program, [StdinInput(b"1 2\n")], Limits(cpu_time_s=2)):
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from typing import Self
 
 from codeprm.errors import SandboxError
@@ -32,16 +32,27 @@ class Sandbox:
         self._zygote: ZygoteProcess | None = None
         self._loaded: object | None = None
         self._compile_error: str | None = None
+        self._level: str | None = None
 
     @property
     def level(self) -> str:
-        """What holds a program here (see the package); starts the slot if need be."""
-        return self._started().level
+        """What holds a program here (see the package).
+
+        Asked before the first run it starts the slot, and raises SandboxError if that fails: the
+        way to find out early that nothing can run on this machine.
+        """
+        if self._level is None:
+            try:
+                self._level = self._started().level
+            except SandboxError:
+                self.close()
+                raise
+        return self._level
 
     def run(
         self, program: str, inputs: Iterable[StdinInput | CallInput], limits: Limits
-    ) -> Iterator[RunResult]:
-        """One result an input, each made only when it is asked for."""
+    ) -> Generator[RunResult, None, None]:
+        """One result an input, each made only when it is asked for; close it to leave early."""
         source = program.encode("utf-8", "surrogatepass")
         # Each run is a load of its own, so two of them may even take turns.
         run = object()

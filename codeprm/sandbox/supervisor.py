@@ -195,8 +195,8 @@ def _kill_descendants(host: Host) -> None:
         return
     with open(f"/proc/self/task/{os.getpid()}/children", "rb") as file:
         children = file.read().split()
-    for child in children:
+    for pid in children:
         try:
-            os.kill(int(child), signal.SIGKILL)
+            os.kill(int(pid), signal.SIGKILL)
         except ProcessLookupError:
             continue

@@ -45,8 +45,8 @@ def decode(data: bytes) -> Any:
     """Inverse of `encode`; ValueError where the bytes are not an encoding."""
     try:
         return _decoded(json.loads(data))
-    except (RecursionError, TypeError, KeyError) as error:
-        raise ValueError("the bytes are not an encoded result") from error
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError("the result of the call cannot be read") from error
 
 
 class _TooMuch(Exception):
@@ -111,12 +111,14 @@ def _key_name(key: Any) -> str | None:
 
 
 def _from_numpy(value: Any, kind: type) -> Any:
-    numpy = sys.modules.get("numpy")
-    if numpy is not None:
-        if kind is numpy.ndarray:
-            return numpy.ndarray.tolist(value)
-        if kind.__module__ == "numpy" and issubclass(kind, numpy.generic):
-            return numpy.generic.item(value)
+    # Not imported: a value of numpy's can only come from a program that has numpy.
+    numpy: Any = sys.modules.get("numpy")
+    if numpy is None:
+        return value
+    if issubclass(kind, numpy.ndarray):
+        return numpy.ndarray.tolist(value)
+    if issubclass(kind, numpy.generic):
+        return numpy.generic.item(value)
     return value
 
 

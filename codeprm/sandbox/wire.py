@@ -2,7 +2,8 @@
 
     owner -> zygote      {"do": "load", "memory_mb", "cpu_time_s", "wall_s"}   + program
     supervisor -> owner  {"is": "loaded", "error": null or text}
-    owner -> supervisor  {"do": "test", "entry_point": null or name}  + input, stdout, stderr, report
+    owner -> supervisor  {"do": "test", "entry_point": null or name}
+                                                         + input, stdout, stderr, report
     owner -> supervisor  {"do": "stop"}: the running test is to be killed
     supervisor -> owner  {"is": "ended", "code", "cpu_s", "wall_s", "peak_kb", "stop"}
     owner -> supervisor  {"do": "unload"}: no answer, the next message is for the zygote

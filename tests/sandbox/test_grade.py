@@ -1,0 +1,81 @@
+"""From a program and a problem's cases to a verdict, with real processes."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from codeprm.judge.grade import grade
+from codeprm.records import Case, Outcome, Problem, Verdict
+from codeprm.sandbox.runner import Sandbox
+
+
+def problem(entry_point: str | None) -> Problem:
+    return Problem(
+        problem_id="p",
+        name="p",
+        statement="",
+        starter_code="",
+        entry_point=entry_point,
+        difficulty="",
+        source="",
+        date=None,
+        time_limit_s=1.0,
+        memory_limit_mb=256,
+        compare="grade/1",
+        n_cases=3,
+        n_solutions=0,
+        provenance=(),
+    )
+
+
+def verdict(
+    sandbox: Sandbox, program: str, pairs: list[tuple[Any, Any]], entry_point: str | None = None
+) -> Verdict:
+    cases = [
+        Case(
+            problem_id="p",
+            index=index,
+            input=json.dumps(given),
+            expected=json.dumps(expected),
+            public=False,
+        )
+        for index, (given, expected) in enumerate(pairs)
+    ]
+    return grade(sandbox, problem(entry_point), cases, program, solution_id="s")
+
+
+SUMS = [("1 2", "3\n"), ("2\r\n3", "5"), ("10 20\n", "30\n")]
+ADD = "print(sum(map(int, open(0).read().split())))"
+
+
+@pytest.mark.parametrize(
+    ("program", "outcome", "passed", "first_failure"),
+    [
+        (ADD, Outcome.PASSED, 3, None),
+        (ADD + "(", Outcome.COMPILE_ERROR, 0, 0),
+        (f"{ADD[:6]}min(9, {ADD[6:]})", Outcome.WRONG_ANSWER, 2, 2),
+        (ADD + "\n1 / 0", Outcome.RUNTIME_ERROR, 0, 0),
+        (ADD + "\nwhile True: pass", Outcome.TIME_LIMIT, 0, 0),
+        (ADD + "\nx = [0] * 10**10", Outcome.MEMORY_LIMIT, 0, 0),
+        (ADD + "\nwhile True: print('x' * 10**6)", Outcome.OUTPUT_LIMIT, 0, 0),
+        ("", Outcome.NO_PROGRAM, 0, None),
+    ],
+)
+def test_stdin_style(
+    sandbox: Sandbox, program: str, outcome: Outcome, passed: int, first_failure: int | None
+) -> None:
+    result = verdict(sandbox, program, SUMS)
+    assert result.outcome is outcome, result
+    assert (result.cases_passed, result.first_failure) == (passed, first_failure)
+
+
+def test_call_style(sandbox: Sandbox) -> None:
+    program = "class Solution:\n    def half(self, x: int) -> List[float]: return (x / 2,)"
+    result = verdict(sandbox, program, [([1], [0.5]), ([2], [1])], "half")
+    assert result.outcome is Outcome.PASSED, result
+    assert result.sandbox_level == sandbox.level
+    assert result.cpu_s > 0
+    assert verdict(sandbox, program, [([1], [0])], "half").outcome is Outcome.WRONG_ANSWER
