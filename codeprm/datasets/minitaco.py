@@ -2,12 +2,14 @@
 
 A problem reads integers, keeps some (a filter), changes each (a map) and prints one answer (an
 aggregate). A *composition* is such a triple; a problem is a composition with a *form* (how the
-numbers arrive) and a wording. Eight ingredients of each kind make 512 compositions, no two of
-which are the same function.
+numbers arrive) and a wording. The ingredients make 1,680 compositions, no two of which are the
+same function.
 
-The splits are disjoint by composition whatever the seed, and balanced: of the eight maps that can
-follow any filter and aggregate, five are for training and three for testing (likewise for the
-other pairs). A model that solves the test split has composed what it saw apart, not recalled it.
+The splits are disjoint by composition whatever the seed, and balanced: of the eight aggregates
+that can follow a filter and a map, three are for training, one is for testing and four are left
+out of both. A model that solves the test split has composed what it saw apart, not recalled it;
+and since most compositions are in neither split, a program that does not fit its statement is no
+more familiar to a reward model than one that does.
 
 Rows are what TACO's are, faults of form included (call-style answers are wrapped in a list), so
 that they go through the same reader and cleaning.
@@ -18,7 +20,7 @@ from __future__ import annotations
 import itertools
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from codeprm.datasets.base import Part, RawRow, raw_row
@@ -32,16 +34,18 @@ from codeprm.datasets.minitaco_grammar import (
     Answer,
     Composition,
     Form,
+    Ingredient,
 )
 from codeprm.datasets.minitaco_programs import solutions
 from codeprm.errors import ConfigError
 
 SPLITS = ("train", "test")
-VERSION = "1"
-N_CASES = 20
+VERSION = "2"
+N_CASES = 16
 ROWS_PER_PART = 64
 
-TEST_RESIDUES = (0, 3, 6)
+RESIDUES = {"train": (1, 4, 6), "test": (0,)}
+INGREDIENTS: tuple[Sequence[Ingredient], ...] = (FILTERS, MAPS, AGGREGATES)
 DIFFICULTIES = ("EASY", "EASY", "MEDIUM", "MEDIUM_HARD", "HARD", "VERY_HARD")
 STARTER_CODE = f"def {ENTRY_POINT}(nums):\n    "
 
@@ -72,10 +76,16 @@ def compositions(split: str) -> list[Composition]:
     if split not in SPLITS:
         raise ConfigError(f"minitaco has no split {split!r}: choose one of {', '.join(SPLITS)}")
     return [
-        Composition(FILTERS[f], MAPS[m], AGGREGATES[a])
-        for f, m, a in itertools.product(range(8), repeat=3)
-        if ((f + m + a) % 8 in TEST_RESIDUES) == (split == "test")
+        composition
+        for number, composition in all_compositions()
+        if number % len(AGGREGATES) in RESIDUES[split]
     ]
+
+
+def all_compositions() -> Iterator[tuple[int, Composition]]:
+    """Every composition with the sum of its ingredients' positions."""
+    for f, m, a in itertools.product(*(range(len(part)) for part in INGREDIENTS)):
+        yield f + m + a, Composition(FILTERS[f], MAPS[m], AGGREGATES[a])
 
 
 def problems(*, split: str, n: int | None = None, seed: int = 0) -> Iterator[dict[str, str]]:
@@ -208,20 +218,22 @@ def _inputs(composition: Composition, rng: random.Random) -> list[list[int]]:
     keep = composition.filter.keep
     kept = [x for x in range(-20, 31) if keep(x)]
     dropped = [x for x in range(-20, 31) if not keep(x)] or [0]
+    turns = [x for x in range(-20, 31) if keep(x) != keep(x + 1)] or [0]
+    turn = rng.choice(turns)
     edges = [
+        [turn, turn + 1],
+        rng.sample(range(-6, 13), k=19),
+        [turn + 1, turn, turn + 2, turn - 1],
+        rng.choices(kept, k=5),
+        rng.sample(range(1, 11), k=4),
+        rng.choices(range(-30, 0), k=6),
+        rng.choices(range(1, 31), k=6),
         [rng.choice(kept)],
         [rng.choice(dropped)],
         rng.choices(dropped, k=4),
-        rng.choices(kept, k=5),
         [rng.choice(kept)] * 3,
         sorted(rng.sample(kept, k=3)),
         sorted(rng.sample(kept, k=3), reverse=True),
-        rng.sample(range(1, 5), k=3),
-        rng.sample(range(5), k=2),
-        rng.sample(range(5, 11), k=2),
-        rng.sample([-6, -3, -1, 0, 1, 4, 5, 9, 10, 11], k=10),
-        rng.choices(range(-30, 0), k=6),
-        rng.choices(range(1, 31), k=6),
     ]
     inputs = [numbers for i, numbers in enumerate(edges) if numbers not in edges[:i]]
     while len(inputs) < N_CASES:

@@ -57,6 +57,9 @@ class Aggregate(NamedTuple):
         return isinstance(self.of([]), list)
 
 
+Ingredient = Filter | Map | Aggregate
+
+
 class Composition(NamedTuple):
     """The part of a problem that decides its answers."""
 
@@ -83,6 +86,45 @@ class Form(NamedTuple):
     encode: Callable[[list[int]], str]
 
 
+def _multiple(k: int) -> Filter:
+    return Filter(
+        f"multiple{k}", 1,
+        (f"Keep only the multiples of {k}.", f"Skip all numbers not divisible by {k}."),
+        (f"x % {k} == 0",), lambda x: x % k == 0,
+    )  # fmt: skip
+
+
+def _above(k: int) -> Filter:
+    return Filter(
+        f"above{k}", 1,
+        (f"Keep only the numbers greater than {k}.", f"Skip all numbers up to {k}."),
+        (f"x > {k}",), lambda x: x > k,
+    )  # fmt: skip
+
+
+def _below(k: int) -> Filter:
+    return Filter(
+        f"below{k}", 1, (f"Keep only the numbers less than {k}.", f"Skip all numbers from {k} up."),
+        (f"x < {k}",), lambda x: x < k,
+    )  # fmt: skip
+
+
+def _add(k: int) -> Map:
+    return Map(f"add{k}", 1, (f"Add {k} to each of them.", f"Increase each by {k}."),
+               (f"x + {k}",), lambda x: x + k)  # fmt: skip
+
+
+def _subtract(k: int) -> Map:
+    return Map(f"subtract{k}", 1, (f"Subtract {k} from each of them.", f"Decrease each by {k}."),
+               (f"x - {k}",), lambda x: x - k)  # fmt: skip
+
+
+def _modulo(k: int) -> Map:
+    return Map(f"modulo{k}", 2,
+               (f"Take each modulo {k}.", f"Replace each by its remainder modulo {k}."),
+               (f"x % {k}",), lambda x: x % k)  # fmt: skip
+
+
 FILTERS = (
     Filter("all", 0, ("",), ("",), lambda x: True),
     Filter(
@@ -103,18 +145,9 @@ FILTERS = (
         ("Keep only the negative numbers.", "Skip all numbers that are not negative."),
         ("x < 0",), lambda x: x < 0,
     ),
-    Filter(
-        "triple", 1, ("Keep only the multiples of 3.", "Skip all numbers not divisible by 3."),
-        ("x % 3 == 0",), lambda x: x % 3 == 0,
-    ),
-    Filter(
-        "above", 1, ("Keep only the numbers greater than 10.", "Skip all numbers up to 10."),
-        ("x > 10", "x >= 11"), lambda x: x > 10,
-    ),
-    Filter(
-        "below", 1, ("Keep only the numbers less than 5.", "Skip all numbers from 5 up."),
-        ("x < 5", "x <= 4"), lambda x: x < 5,
-    ),
+    *map(_multiple, (3, 4, 6)),
+    *map(_above, (3, 6, 9)),
+    *map(_below, (3, 5, 8)),
 )  # fmt: skip
 
 MAPS = (
@@ -125,14 +158,13 @@ MAPS = (
         ("x * 2", "2 * x"), lambda x: 2 * x),
     Map("negate", 1, ("Negate each of them.", "Change the sign of each."),
         ("-x",), lambda x: -x),
-    Map("shift", 1, ("Add 5 to each of them.", "Increase each by 5."),
-        ("x + 5",), lambda x: x + 5),
-    Map("mod", 2, ("Take each modulo 7.", "Replace each by its remainder modulo 7."),
-        ("x % 7",), lambda x: x % 7),
     Map("half", 2, ("Halve each of them, rounding down.", "Divide each by 2, rounding down."),
         ("x // 2",), lambda x: x // 2),
     Map("cube", 2, ("Cube each of them.", "Replace each by its cube."),
         ("x ** 3", "x * x * x"), lambda x: x**3),
+    *map(_add, (3, 5, 8)),
+    *map(_subtract, (2, 4, 7)),
+    *map(_modulo, (5, 7, 9)),
 )  # fmt: skip
 
 AGGREGATES = (
