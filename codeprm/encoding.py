@@ -1,4 +1,4 @@
-"""Text -> token ids, the one rule for training, sampling, scoring and serving.
+r"""Text -> token ids, the one rule for training, sampling, scoring and serving.
 
 Prompt and program are tokenised apart, without special tokens, and their ids joined. A generator
 is trained with one end-of-text id after the program; the reward model never sees one: its margin is
@@ -6,7 +6,7 @@ read at the program's last token. The text `<|endoftext|>` inside a statement or
 ordinary text here, never the special token.
 
 The tokenizer is read from `tokenizer.json` itself: transformers 5 rebuilds StarCoder2's from its
-class and loses the splitting of digits, which changes "\\n\\n5" and nearly every contest statement.
+class and loses the splitting of digits, which changes "\n\n5" and nearly every contest statement.
 """
 
 from __future__ import annotations

@@ -41,7 +41,7 @@ _FENCE = re.compile(r"```[^\n`]*\n(.*?)(?:\n```|\Z)", re.DOTALL)
 
 
 def docstring_prompt(statement: str, starter_code: str) -> str:
-    '''`"""\\nSTATEMENT\\n"""\\nSTARTER`; inner triple quotes are escaped so the module parses.'''
+    r'''`"""\nSTATEMENT\n"""\nSTARTER`; inner triple quotes are escaped so the module parses.'''
     body = statement.strip().replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
     starter = starter_code.rstrip()
     return f'"""\n{body}\n"""\n' + (f"{starter}\n" if starter else "")

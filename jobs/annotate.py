@@ -1,20 +1,18 @@
-r"""A dataset directory -> the same with reasoning steps: comments before the important lines.
+"""A dataset directory -> the same with reasoning steps: comments before the important lines.
 
-python jobs/annotate.py --data runs/verified --out runs/annotated vllm --model CHAT_MODEL
-python jobs/annotate.py --data runs/verified --out runs/annotated rules
+python jobs/annotate.py --data runs/verified --out runs/annotated --model CHAT_MODEL
+python jobs/annotate.py --data runs/verified --out runs/annotated --rules
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated
 
-from tyro.conf import subcommand
-
-from codeprm.backends.openai import OpenAiConfig
+from codeprm.backends.flags import Server, chosen_backend
 from codeprm.backends.rules_backend import RulesConfig
 from codeprm.backends.vllm_engine import VllmConfig
 from codeprm.cli import run
+from codeprm.errors import ConfigError
 from codeprm.steps.annotate import AnnotateConfig, annotate_stage
 from codeprm.steps.base import Workers
 
@@ -27,11 +25,10 @@ class Args:
     """Dataset directory whose solutions pass their tests."""
     out: str
     """Dataset directory to write, local path or URI."""
-    backend: (
-        Annotated[VllmConfig, subcommand("vllm", prefix_name=False)]
-        | Annotated[OpenAiConfig, subcommand("openai", prefix_name=False)]
-        | Annotated[RulesConfig, subcommand("rules", prefix_name=False)]
-    )
+    rules: bool = False
+    """Insert comments by rule, for mini-TACO and for trying things out; no model is asked."""
+    engine: VllmConfig = field(default_factory=lambda: VllmConfig(model=""))
+    server: Server = field(default_factory=Server)
     config: AnnotateConfig = field(default_factory=AnnotateConfig)
     workers: Workers = field(default_factory=lambda: Workers(max_workers=1, units_in_flight=4))
 
@@ -39,10 +36,12 @@ class Args:
 def main(args: Args) -> None:
     from codeprm.distributed.run import run_stage
 
-    stage = annotate_stage(
-        args.config, args.backend, data=args.data, out=args.out, workers=args.workers
+    if not (args.rules or args.engine.model):
+        raise ConfigError("no annotator: give --model, or --rules to do without one")
+    backend = RulesConfig() if args.rules else chosen_backend(args.engine, args.server)
+    run_stage(
+        annotate_stage(args.config, backend, data=args.data, out=args.out, workers=args.workers)
     )
-    run_stage(stage)
 
 
 if __name__ == "__main__":

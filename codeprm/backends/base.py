@@ -39,7 +39,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Generation:
-    """One sample; `cumulative_logprob` in nats at temperature 1, None where the engine is silent."""
+    """One sample; `cumulative_logprob` in nats at temperature 1, None where it is not told."""
 
     text: str
     cumulative_logprob: float | None

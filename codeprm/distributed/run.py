@@ -11,6 +11,7 @@ send back commits. The source asks for no CPU, so a pool that holds every logica
 from __future__ import annotations
 
 import asyncio
+import atexit
 import json
 import logging
 import time
@@ -48,6 +49,8 @@ class PartActor:
         self._tables = stage.tables
         self._session = session
         self._careful = asyncio.Lock()
+        # a pool that is done ends its actors' processes; __del__ would come when modules are gone
+        atexit.register(self._step.close)
 
     async def __call__(self, batch: Batch) -> AsyncIterator[Batch]:
         for text in batch["unit"]:
@@ -60,11 +63,6 @@ class PartActor:
                 careful=self._careful,
             )
             yield {"commit": [json.dumps(asdict(commit))]}
-
-    def __del__(self) -> None:
-        # Ray Data drops the actor's object when its pool is done; there is no other hook
-        if step := getattr(self, "_step", None):
-            step.close()
 
 
 def run_stage(stage: Stage, *, follow: bool = False) -> dict[str, Any]:

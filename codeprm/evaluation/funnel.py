@@ -66,6 +66,15 @@ def trace_funnel(directories: Sequence[Directory]) -> list[FunnelRow]:
     return list(rows.values())
 
 
+def funnel_row(directory: Directory) -> FunnelRow | None:
+    """The stage that wrote a directory; None while it is not complete."""
+    started, manifest = _read(directory)
+    if started is None or manifest is None:
+        return None
+    inputs = [open_directory(value["path"]) for value in started["inputs"].values()]
+    return _row(directory.uri, manifest, list(_manifests(inputs)))
+
+
 def _trace(directory: Directory, rows: dict[str, FunnelRow], above: tuple[str, ...]) -> None:
     if directory.uri in rows or directory.uri in above:
         return

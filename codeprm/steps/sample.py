@@ -82,13 +82,19 @@ def sample_stage(
         job="sample",
         out=out,
         config=identity,
-        inputs={"data": data},
+        inputs={"data": data, **model_lineage(backend)},
         tables=(Completion,),
         buckets=Directory(data).buckets,
         units=partial(sample_units, config, data),
         step=partial(SampleStep, identity, backend, data),
         workers=workers,
     )
+
+
+def model_lineage(backend: BackendConfig) -> dict[str, str]:
+    """The model as an input of a stage, where a job of ours made it: lineage goes through it."""
+    path = getattr(backend, "model", "")
+    return {"model": path} if path and Directory(path).started is not None else {}
 
 
 def sample_units(config: SampleConfig, data: str) -> Iterator[Unit]:

@@ -7,7 +7,7 @@ several times for a problem is scored once.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
@@ -19,21 +19,20 @@ from codeprm.backends.vllm_engine import VllmConfig
 from codeprm.errors import BackendError
 from codeprm.prompts import docstring_prompt
 from codeprm.records import Completion, Problem, Record, Score
-from codeprm.reward_model import Calibration, load_calibration
-from codeprm.scoring import Scorer, Unfit, model_input
+from codeprm.scoring import Scorer, Unfit, scorer_input
 from codeprm.steps.base import Item, Stage, Unit, Workers
 from codeprm.steps.bounded import as_finished
 from codeprm.steps.follow import part_units
 from codeprm.steps.run import rejected
+from codeprm.steps.sample import model_lineage
 from codeprm.tables import Directory
 
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreIdentity:
-    """What decides the rows."""
+    """What decides the rows; the model's name covers its calibration."""
 
     model: str
-    calibration: str
     max_length: int
 
 
@@ -61,32 +60,27 @@ def score_stage(
     follow: bool = False,
 ) -> Stage:
     """One unit a part of the completions; with `follow`, also those still to come."""
-    calibration = load_calibration(engine.model)
     identity = ScoreIdentity(
-        model=model_name(engine.model, engine.revision),
-        calibration=calibration.name,
-        max_length=engine.max_model_len,
+        model=model_name(engine.model, engine.revision), max_length=engine.max_model_len
     )
     return Stage(
         job="score",
         out=out,
         config=identity,
-        inputs={"data": data, "completions": completions},
+        inputs={"data": data, "completions": completions, **model_lineage(engine)},
         tables=(Score,),
         buckets=Directory(completions).buckets,
         units=partial(part_units, completions, follow=follow),
-        step=partial(vllm_score_step, engine, calibration, data, completions),
+        step=partial(vllm_score_step, engine, data, completions),
         workers=workers,
     )
 
 
-def vllm_score_step(
-    engine: VllmConfig, calibration: Calibration, data: str, completions: str
-) -> ScoreStep:
+def vllm_score_step(engine: VllmConfig, data: str, completions: str) -> ScoreStep:
     """The step with a vLLM engine; called in the worker."""
     from codeprm.backends.vllm_scorer import VllmScorer
 
-    return ScoreStep(partial(VllmScorer, engine), calibration, data, completions)
+    return ScoreStep(VllmScorer(engine), data, completions)
 
 
 class ScoreStep:
@@ -94,17 +88,10 @@ class ScoreStep:
 
     spool_key: str | None = None
 
-    def __init__(
-        self,
-        start: Callable[[], Scorer],
-        calibration: Calibration,
-        data: str,
-        completions: str,
-    ) -> None:
+    def __init__(self, scorer: Scorer, data: str, completions: str) -> None:
         self._data = Directory(data)
         self._completions = Directory(completions)
-        self._calibration = calibration
-        self._scorer = start()
+        self._scorer = scorer
 
     def items(self, unit: Unit) -> Sequence[Item]:
         buckets = self._completions.buckets
@@ -148,7 +135,7 @@ class ScoreStep:
     async def _score(self, group: list[Item], prompt: list[int] | Unfit) -> Scored:
         if isinstance(prompt, Unfit):
             return Scored(group, prompt)
-        ids = model_input(self._scorer, prompt, group[0].value[0].program)
+        ids = scorer_input(self._scorer, prompt, group[0].value[0].program)
         if isinstance(ids, Unfit):
             return Scored(group, ids)
         try:
@@ -160,12 +147,13 @@ class ScoreStep:
         completion: Completion = item.value[0]
         if isinstance(margin, Unfit):
             return rejected(item.id, item.problem_id, *margin, completion.program)
-        probability = self._calibration.probability(np.array([margin]))[0]
+        calibration = self._scorer.calibration
+        probability = calibration.probability(np.array([margin]))[0]
         return Score(
             completion_id=item.id,
             problem_id=item.problem_id,
             margin=margin,
             probability=float(probability),
             model=self._scorer.model,
-            calibration=self._calibration.name,
+            calibration=calibration.name,
         )

@@ -1,15 +1,14 @@
 """The order of training: which examples each worker sees in each step.
 
-A run is a stream of epochs, each its own shuffle of all examples, cut into steps of exactly
-`effective_batch`. Steps are made of neighbours in length within a window of some steps, so that
-padding is little and the order still random. Everything follows from the seed and the lengths:
-every rank computes the same plan, and a resumed run skips to its step.
+A run is a stream of epochs, each its own shuffle, cut into steps of exactly `effective_batch`
+examples. Within a window of some steps neighbours in length come together, so padding is little
+and the order still random. Everything follows from the seed and the lengths: every rank computes
+the same plan by itself, and a resumed run skips to its step.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import count
 from typing import NamedTuple
 
 import numpy as np
@@ -26,68 +25,79 @@ class Step(NamedTuple):
     ranks: list[list[Indices]]
 
     @property
-    def micro_batches(self) -> Iterator[Indices]:
-        """Of all ranks."""
-        return (micro for rank in self.ranks for micro in rank)
+    def micro_batches(self) -> list[Indices]:
+        """The forward passes of all ranks."""
+        return [micro for rank in self.ranks for micro in rank]
+
+
+class Division(NamedTuple):
+    """How a step is divided: `workers` x `passes` equal shares of `effective_batch`."""
+
+    effective_batch: int
+    workers: int
+    passes: int
 
 
 def plan_steps(
-    units: Sequence[Indices],
-    lengths: npt.NDArray[np.int64],
-    *,
-    steps: int,
-    effective_batch: int,
-    workers: int,
-    passes: int,
-    seed: int,
+    units: Sequence[Indices], lengths: Indices, *, steps: int, division: Division, seed: int
 ) -> Iterator[Step]:
-    """`steps` steps over `units`: examples that stay together (alone, or of one problem)."""
+    """`steps` steps over `units`, the examples that stay together (alone, or of one problem)."""
     rng = np.random.default_rng(seed)
     stream = _epochs(units, rng)
-    left = steps
-    held = np.empty(0, dtype=np.int64)
-    while left:
-        n_steps = min(WINDOW_STEPS, left)
-        window, held = _take(stream, held, n_steps * effective_batch)
-        for batch in _by_length(window, lengths, effective_batch, rng):
-            yield _dealt(batch, workers, passes)
-        left -= n_steps
+    held: list[Indices] = []
+    for first in range(0, steps, WINDOW_STEPS):
+        n_steps = min(WINDOW_STEPS, steps - first)
+        window, held = _take(stream, held, n_steps * division.effective_batch)
+        window.sort(key=lambda unit: int(lengths[unit].max()))
+        batches = np.concatenate(window).reshape(n_steps, division.effective_batch)
+        for batch in rng.permutation(batches):
+            yield _dealt(batch, division)
 
 
-def groups_of(
-    problems: npt.NDArray[np.int64],
-    labels: npt.NDArray[np.int64],
-    *,
-    group_size: int,
-    seed: int,
-) -> list[Indices]:
+def groups_of(problems: Indices, labels: Indices, *, group_size: int, seed: int) -> list[Indices]:
     """Chunks of at most `group_size` examples of one problem, both classes in turn."""
     rng = np.random.default_rng(seed)
+    shuffled = rng.permutation(len(problems))
+    by_problem = shuffled[np.argsort(problems[shuffled], kind="stable")]
+    bounds = np.flatnonzero(np.diff(problems[by_problem])) + 1
     chunks: list[Indices] = []
-    for problem in np.unique(problems):
-        members = rng.permutation(np.flatnonzero(problems == problem))
-        passing, failing = members[labels[members] == 1], members[labels[members] == 0]
-        rank = np.concatenate([np.arange(len(passing)), np.arange(len(failing))])
-        mixed = np.concatenate([passing, failing])[np.argsort(rank, kind="stable")]
-        chunks += [mixed[i : i + group_size] for i in range(0, len(mixed), group_size)]
+    for members in np.split(by_problem, bounds):
+        turns = _in_turn(members[labels[members] == 1], members[labels[members] == 0])
+        chunks += [turns[i : i + group_size] for i in range(0, len(turns), group_size)]
     return chunks
 
 
-class _Unit(NamedTuple):
-    indices: Indices
-
-
 def _epochs(units: Sequence[Indices], rng: np.random.Generator) -> Iterator[Indices]:
-    for _ in count():
+    while True:
         for index in rng.permutation(len(units)):
             yield units[index]
 
 
-def _take(stream: Iterator[Indices], held: Indices, n: int) -> tuple[Indices, Indices]:
-    taken, size = [held], len(held)
+def _take(
+    stream: Iterator[Indices], held: list[Indices], n: int
+) -> tuple[list[Indices], list[Indices]]:
+    """Units of `n` examples in all; a unit that crosses the end is cut and its rest held."""
+    taken, size = list(held), sum(map(len, held))
     while size < n:
-        unit = next(stream)
-        taken.append(unit)
-        size += len(unit)
-    merged = np.concatenate(taken)
-    return merged[:n], merged[n:]
+        taken.append(next(stream))
+        size += len(taken[-1])
+    rest: list[Indices] = []
+    while size > n:
+        last = taken.pop()
+        keep = max(0, len(last) - (size - n))
+        size -= len(last) - keep
+        rest.insert(0, last[keep:])
+        if keep:
+            taken.append(last[:keep])
+    return taken, rest
+
+
+def _dealt(batch: Indices, division: Division) -> Step:
+    # neighbours in length go to different ranks, so that none waits for the other
+    micro_batches = np.split(batch, division.workers * division.passes)
+    return Step([micro_batches[rank :: division.workers] for rank in range(division.workers)])
+
+
+def _in_turn(first: Indices, second: Indices) -> Indices:
+    turn = np.concatenate([np.arange(len(first)), np.arange(len(second))])
+    return np.concatenate([first, second])[np.argsort(turn, kind="stable")]

@@ -8,23 +8,33 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Generic, Literal, TypeVar
 
 from codeprm.errors import ConfigError
+
+FROM_SCRATCH = "scratch"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shape:
-    """The dimensions of a StarCoder2."""
+    """The dimensions of a StarCoder2; the defaults learn mini-TACO on two cores."""
 
-    vocab_size: int
-    hidden_size: int
-    layers: int
-    heads: int
-    kv_heads: int
-    intermediate_size: int
-    max_positions: int
+    vocab_size: int = 512
+    """Tokens, of which the tokenizer may find fewer."""
+    hidden_size: int = 128
+    """Width."""
+    layers: int = 3
+    """Blocks."""
+    heads: int = 4
+    """Attention heads; their keys and values are shared by `heads / kv_heads` each."""
+    kv_heads: int = 2
+    """Heads of keys and values."""
+    intermediate_size: int = 512
+    """Width inside a block's MLP."""
+    max_positions: int = 512
+    """Longest text."""
     tied: bool = True
+    """Whether the output layer is the embedding."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,11 +81,11 @@ class GeneratorConfig:
     """Fine-tuning a generator on solutions."""
 
     model: str = "bigcode/starcoder2-15b"
-    """Checkpoint to start from: a directory or a Hub repository; empty: from scratch."""
+    """Checkpoint to start from, a directory or a Hub repository; `scratch`: none."""
     revision: str | None = None
     """Revision of a Hub repository."""
-    scratch: Shape | None = None
-    """Dimensions of a model made from scratch, with a tokenizer trained on the data."""
+    shape: Shape = field(default_factory=Shape)
+    """Dimensions of a model made from scratch; its tokenizer is trained on the data."""
     max_length: int = 4096
     """Longest example in tokens; longer ones are rejected."""
     strategy: Literal["all", "first_n"] = "all"
@@ -85,8 +95,16 @@ class GeneratorConfig:
     optimization: Optimization = field(default_factory=Optimization)
 
     def __post_init__(self) -> None:
-        if (self.scratch is None) == (not self.model):
-            raise ConfigError("give a model to start from or the shape of a new one, not both")
+        if self.from_scratch and self.max_length > self.shape.max_positions:
+            raise ConfigError(
+                f"max_length {self.max_length} exceeds the new model's {self.shape.max_positions} "
+                "positions: change one of them"
+            )
+
+    @property
+    def from_scratch(self) -> bool:
+        """Whether the model and its tokenizer are made here."""
+        return self.model == FROM_SCRATCH
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,9 +121,7 @@ class OrmConfig:
     """Weight of each loss, by name."""
     group_size: int = 1
     """Programs of one problem that stay together in the order, passing and failing in turn."""
-    optimization: Optimization = field(
-        default_factory=lambda: Optimization(effective_batch=256)
-    )
+    optimization: Optimization = field(default_factory=lambda: Optimization(effective_batch=256))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +140,7 @@ class Scaling:
     """Node label `pool` that workers must run on; empty: anywhere."""
     micro_batch: int = 1
     """Most examples a worker takes in one forward pass."""
-    zero_stage: Literal[0, 1, 2, 3] = 3
+    zero_stage: int = 3
     """What ZeRO divides among workers: 1 optimizer state, 2 and gradients, 3 and weights."""
     offload_optimizer: bool = False
     """Keep the optimizer's state in CPU memory."""
@@ -136,6 +152,12 @@ class Scaling:
     """Checkpoints kept while training."""
     max_failures: int = 3
     """Times that lost workers are replaced before the run fails."""
+
+    def __post_init__(self) -> None:
+        if self.zero_stage not in range(4):
+            raise ConfigError(f"there is no ZeRO stage {self.zero_stage}: choose 0, 1, 2 or 3")
+        if self.workers < 1 or self.micro_batch < 1 or self.checkpoint_every < 1:
+            raise ConfigError("workers, micro_batch and checkpoint_every must be at least 1")
 
     def micro_batches(self, effective_batch: int) -> int:
         """Forward passes a worker and step, the fewest that split the batch evenly."""
@@ -149,3 +171,14 @@ class Scaling:
         while per_worker % passes:
             passes += 1
         return passes
+
+
+Config = TypeVar("Config", GeneratorConfig, OrmConfig)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setup(Generic[Config]):
+    """A recipe's values for one training job."""
+
+    config: Config
+    scaling: Scaling

@@ -99,7 +99,7 @@ def test_complete_directory_is_skipped_and_another_configuration_refused(tmp_pat
 
 def test_user_error_in_a_worker_comes_out_bare(tmp_path: Path) -> None:
     stage = replace_units(toy_stage(tmp_path / "out"), failing_units)
-    with pytest.raises(DataError, match="^no such file$") as caught:
+    with pytest.raises(DataError, match=r"^no such file$") as caught:
         run_stage(stage, follow=True)
     assert caught.value.__suppress_context__
 

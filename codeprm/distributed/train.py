@@ -1,0 +1,142 @@
+"""Training on the cluster: tables in, a checkpoint in Hugging Face layout out.
+
+    prepare task -> work/corpus.npz -> Ray Train workers (DeepSpeed) -> model files -> manifest
+
+A run that is interrupted continues: Ray Train finds its last checkpoint by the run's name, which
+carries the directory's identity and the number of workers (ZeRO's shards fit one world size only).
+The directory is complete, and its `work/` gone, when the manifest is there.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import ray
+from ray.train import (
+    CheckpointConfig,
+    FailureConfig,
+    LoggingConfig,
+    RunConfig,
+    ScalingConfig,
+    TrainingFailedError,
+)
+from ray.train.torch import TorchConfig, TorchTrainer
+
+from codeprm.distributed.session import connect
+from codeprm.distributed.train_worker import Run, train_worker
+from codeprm.errors import ConfigError, UserError
+from codeprm.tables import Directory, finish_directory, open_directory, start_directory
+from codeprm.training.config import GeneratorConfig, OrmConfig, Scaling
+from codeprm.training.prepare import PART, WORK, prepare_generator, prepare_orm
+from codeprm.versions import versions
+
+logger = logging.getLogger(__name__)
+
+
+def train_generator(
+    *, data: str, out: str, config: GeneratorConfig, scaling: Scaling
+) -> dict[str, Any]:
+    """Fine-tune a generator on a dataset directory's solutions; returns the manifest."""
+    run = Run(job="train_generator", out=out, config=config, scaling=scaling)
+    model = {} if config.from_scratch else {"model": config.model}
+    return _train(run, {"data": data, **model}, lambda: prepare_generator(
+        open_directory(data), open_directory(out), config
+    ))  # fmt: skip
+
+
+def train_orm(*, examples: str, out: str, config: OrmConfig, scaling: Scaling) -> dict[str, Any]:
+    """Train the reward model on a label job's examples; returns the manifest."""
+    run = Run(job="train_orm", out=out, config=config, scaling=scaling)
+    return _train(run, {"examples": examples, "model": config.model}, lambda: prepare_orm(
+        open_directory(examples), open_directory(out), config
+    ))  # fmt: skip
+
+
+def _train(run: Run, inputs: Mapping[str, str], prepare: Callable[[], None]) -> dict[str, Any]:
+    run.scaling.micro_batches(run.config.optimization.effective_batch)
+    for path in inputs.values():
+        require_finished(path)
+    directory = start_directory(run.out, job=run.job, config=run.config, inputs=inputs, buckets=1)
+    if (manifest := directory.manifest) is not None:
+        logger.info("%s: %s is complete, nothing to do", run.job, run.out)
+        return manifest
+    connect()
+    started = time.monotonic()
+    if PART not in directory.committed():
+        _prepare(prepare)
+    summary = _fit(run, directory)
+    extra = {
+        "wall_s": round(time.monotonic() - started, 3),
+        "training": summary,
+        "versions": versions(),
+    }
+    manifest = finish_directory(directory, expected=1, extra=extra)
+    directory.delete(WORK)
+    return manifest
+
+
+def require_finished(path: str) -> None:
+    """Directories of ours must be complete; other paths and Hub names are none of ours."""
+    directory = open_directory(path)
+    if directory.started is not None:
+        directory.require_complete()
+
+
+def _prepare(prepare: Callable[[], None]) -> None:
+    """Tokenise in a worker: the driver may be a small machine."""
+    try:
+        ray.get(ray.remote(num_cpus=1)(prepare).remote())
+    except ray.exceptions.RayTaskError as error:
+        if isinstance(error.cause, UserError):
+            raise error.cause from None
+        raise
+
+
+def _fit(run: Run, directory: Directory) -> dict[str, Any]:
+    # every line that a worker prints would come twice
+    os.environ.setdefault("RAY_TRAIN_ENABLE_PRINT_PATCH", "0")
+    scaling = run.scaling
+    trainer = TorchTrainer(
+        train_worker,
+        train_loop_config={"run": run},
+        scaling_config=scaling_config(scaling),
+        torch_config=TorchConfig(backend="nccl" if scaling.gpus else "gloo"),
+        run_config=RunConfig(
+            name=f"run-{directory.identity}-{scaling.workers}x{scaling.zero_stage}",
+            storage_path=directory.path(WORK),
+            storage_filesystem=directory.fs,
+            failure_config=FailureConfig(max_failures=scaling.max_failures),
+            checkpoint_config=CheckpointConfig(num_to_keep=scaling.checkpoints_kept),
+            logging_config=LoggingConfig(log_level="WARNING"),
+        ),
+    )
+    try:
+        summary: dict[str, Any] = trainer.fit().return_value
+    except TrainingFailedError as error:
+        for failure in getattr(error, "worker_failures", {}).values():
+            if isinstance(failure, UserError):
+                raise failure from None
+        raise
+    if (diverged := summary.get("diverged")) is not None:
+        raise ConfigError(
+            f"{run.job} stopped at step {diverged['step'] + 1}, its loss is {diverged['loss']}: "
+            f"lower learning_rate and give another --out (checkpoints are in {run.out}/{WORK})"
+        )
+    return summary
+
+
+def scaling_config(scaling: Scaling) -> ScalingConfig:
+    """What the run asks of the cluster; a CPU run asks for no GPU."""
+    resources: dict[str, float] = {"CPU": scaling.cpus}
+    if scaling.gpus:
+        resources["GPU"] = scaling.gpus
+    return ScalingConfig(
+        num_workers=scaling.workers,
+        use_gpu=scaling.gpus > 0,
+        resources_per_worker=resources,
+        label_selector={"pool": scaling.pool} if scaling.pool else None,
+    )

@@ -1,0 +1,222 @@
+"""Records -> token arrays, tokenised once and handed to every rank as one file.
+
+    Problem + Solution -> generator corpus     prompt | program + end-of-text id
+    Example            -> reward corpus        prompt (its middle cut to fit) | program
+
+A row that does not fit becomes a `Rejected` record, never a shortened program. Ids are held flat in
+the smallest unsigned type, two bytes a token for any StarCoder2, so a million rows fit in a worker.
+"""
+
+from __future__ import annotations
+
+import io
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, fields
+from itertools import islice
+from typing import TYPE_CHECKING, NamedTuple, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from codeprm.encoding import Encoded, encode_texts, fit_length
+from codeprm.errors import DataError
+from codeprm.prompts import docstring_prompt
+from codeprm.records import Example, Label, Problem, Rejected, Solution
+from codeprm.training.config import GeneratorConfig, OrmConfig
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+CHUNK_ROWS = 2048
+EXCERPT_CHARS = 300
+
+
+class Row(NamedTuple):
+    """Something to train on, before it is tokenised."""
+
+    row_id: str
+    problem_id: str
+    prompt: str
+    program: str
+    passed: bool = True
+    weight: float = 1.0
+    held_out: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Corpus:
+    """Rows as arrays. Row i has tokens `ids[starts[i]:starts[i + 1]]`, its prompt comes first."""
+
+    ids: npt.NDArray[np.unsignedinteger]
+    starts: npt.NDArray[np.int64]
+    prompt_lengths: npt.NDArray[np.int64]
+    problems: npt.NDArray[np.int64]
+    labels: npt.NDArray[np.int64]
+    weights: npt.NDArray[np.float64]
+    held_out: npt.NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def lengths(self) -> npt.NDArray[np.int64]:
+        """Tokens of each row."""
+        return np.diff(self.starts)
+
+    @property
+    def target_lengths(self) -> npt.NDArray[np.int64]:
+        """Tokens of each row behind its prompt."""
+        return self.lengths - self.prompt_lengths
+
+    def row(self, index: int) -> npt.NDArray[np.int64]:
+        """Token ids of a row."""
+        return self.ids[self.starts[index] : self.starts[index + 1]].astype(np.int64)
+
+    def to_bytes(self) -> bytes:
+        """As one file."""
+        buffer = io.BytesIO()
+        np.savez(
+            buffer, allow_pickle=False, **{f.name: getattr(self, f.name) for f in fields(self)}
+        )
+        return buffer.getvalue()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Self:
+        """Inverse of `to_bytes`."""
+        with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+            return cls(**{name: arrays[name] for name in arrays})
+
+
+class CorpusBuilder:
+    """Collects encoded rows."""
+
+    def __init__(self, vocab_size: int) -> None:
+        self._dtype = np.dtype(np.uint16 if vocab_size <= 1 << 16 else np.uint32)
+        self._ids: list[npt.NDArray[np.unsignedinteger]] = []
+        self._rows: list[tuple[int, int, int, int, float, bool]] = []
+        self._problems: dict[str, int] = {}
+
+    def add(self, row: Row, encoded: Encoded) -> None:
+        ids = np.array(encoded.ids, dtype=self._dtype)
+        problem = self._problems.setdefault(row.problem_id, len(self._problems))
+        length, n_prompt = len(ids), len(encoded.prompt_ids)
+        self._ids.append(ids)
+        self._rows.append((length, n_prompt, problem, int(row.passed), row.weight, row.held_out))
+
+    def build(self) -> Corpus:
+        """The arrays; a user error where nothing was collected."""
+        if not self._rows:
+            raise DataError(
+                "no row is left to train on: look into rejected/ of the output directory for why"
+            )
+        lengths, prompts, problems, labels, weights, held_out = zip(*self._rows, strict=True)
+        return Corpus(
+            ids=np.concatenate(self._ids),
+            starts=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+            prompt_lengths=np.array(prompts, dtype=np.int64),
+            problems=np.array(problems, dtype=np.int64),
+            labels=np.array(labels, dtype=np.int64),
+            weights=np.array(weights, dtype=np.float64),
+            held_out=np.array(held_out, dtype=np.bool_),
+        )
+
+
+def generator_rows(
+    problems: Iterable[Problem], solutions: Iterable[Solution], config: GeneratorConfig
+) -> Iterator[Row]:
+    """Solutions of the problems of one part, those that the strategy chooses."""
+    chosen: dict[str, list[Solution]] = defaultdict(list)
+    for solution in solutions:
+        of_problem = chosen[solution.problem_id]
+        if config.strategy == "all" or len(of_problem) < config.n_solutions:
+            of_problem.append(solution)
+    for problem in problems:
+        prompt = docstring_prompt(problem.statement, problem.starter_code)
+        for solution in chosen[problem.problem_id]:
+            yield Row(solution.solution_id, problem.problem_id, prompt, solution.program)
+
+
+def reward_rows(examples: Iterable[Example]) -> Iterator[Row]:
+    """Judged programs; unknown labels are never trained on."""
+    for example in examples:
+        if example.label is not Label.UNKNOWN:
+            yield Row(
+                example.example_id,
+                example.problem_id,
+                example.prompt,
+                example.program,
+                passed=example.label is Label.PASS,
+                weight=example.weight,
+                held_out=example.split == "calibration",
+            )
+
+
+def encode_generator(
+    rows: Iterable[Row], tokenizer: Tokenizer, config: GeneratorConfig, *, end_id: int
+) -> Iterator[tuple[Row, Encoded] | Rejected]:
+    """Prompt and program with one end-of-text id behind; too long is rejected."""
+    for row, encoded in _encoded(rows, tokenizer):
+        complete = Encoded(encoded.prompt_ids, [*encoded.program_ids, end_id])
+        if len(complete.ids) <= config.max_length:
+            yield row, complete
+        else:
+            yield _too_long(row, len(complete.ids), config.max_length)
+
+
+def encode_reward(
+    rows: Iterable[Row], tokenizer: Tokenizer, config: OrmConfig
+) -> Iterator[tuple[Row, Encoded] | Rejected]:
+    """Prompt and program; a long prompt loses its middle, a long or empty program is rejected."""
+    for row, encoded in _encoded(rows, tokenizer):
+        fitted = fit_length(encoded, config.max_length)
+        if not encoded.program_ids:
+            yield _rejected(row, "no_program", "the program is empty")
+        elif fitted is None:
+            yield _too_long(row, len(encoded.ids), config.max_length)
+        else:
+            yield row, fitted
+
+
+def require_both_classes(corpus: Corpus) -> None:
+    """Nothing separates programs if all passed or all failed."""
+    labels = corpus.labels[~corpus.held_out]
+    if len(np.unique(labels)) < 2:
+        word = "none" if not len(labels) else "all passed" if labels[0] else "all failed"
+        raise DataError(
+            f"the {len(labels)} training examples are of one class ({word}): label completions of "
+            "problems that the generator solves sometimes"
+        )
+
+
+def padded(corpus: Corpus, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Token ids of rows, one a line, filled up on the right with id 0."""
+    lengths = corpus.lengths[rows]
+    ids = np.zeros((len(rows), int(lengths.max())), dtype=np.int64)
+    for line, row in enumerate(rows):
+        ids[line, : lengths[line]] = corpus.row(int(row))
+    return ids
+
+
+def _encoded(rows: Iterable[Row], tokenizer: Tokenizer) -> Iterator[tuple[Row, Encoded]]:
+    iterator = iter(rows)
+    while chunk := list(islice(iterator, CHUNK_ROWS)):
+        prompts = list(dict.fromkeys(row.prompt for row in chunk))
+        prompt_ids = dict(zip(prompts, encode_texts(tokenizer, prompts), strict=True))
+        programs = encode_texts(tokenizer, [row.program for row in chunk])
+        for row, program_ids in zip(chunk, programs, strict=True):
+            yield row, Encoded(prompt_ids[row.prompt], program_ids)
+
+
+def _too_long(row: Row, length: int, max_length: int) -> Rejected:
+    return _rejected(row, "too_long", f"{length} tokens, at most {max_length}")
+
+
+def _rejected(row: Row, reason: str, detail: str) -> Rejected:
+    return Rejected(
+        row_id=row.row_id,
+        problem_id=row.problem_id,
+        reason=reason,
+        detail=detail,
+        excerpt=row.program[:EXCERPT_CHARS],
+    )

@@ -1,0 +1,64 @@
+"""The generator's run: its model, and the exact mean loss over the solutions' tokens of a step."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from codeprm.training.batches import Indices, Step
+from codeprm.training.config import GeneratorConfig
+from codeprm.training.corpus import Corpus, padded
+from codeprm.training.engine import Task
+from codeprm.training.models import IGNORED, generator_module, load_generator, new_generator
+from codeprm.training.tokenizer import end_of_text_id
+
+if TYPE_CHECKING:
+    import torch
+    from tokenizers import Tokenizer
+
+
+class GeneratorObjective:
+    """Mean over the target tokens of all ranks; prompts and padding are never in it."""
+
+    def __init__(self, corpus: Corpus) -> None:
+        self._corpus = corpus
+
+    def totals(self, step: Step) -> int:
+        lengths = self._corpus.target_lengths
+        return int(sum(lengths[rows].sum() for rows in step.micro_batches))
+
+    def loss(self, engine: Any, rows: Indices, totals: int) -> torch.Tensor:
+        import torch
+
+        ids = padded(self._corpus, rows)
+        targets = next_token_targets(self._corpus, rows, ids)
+        total: torch.Tensor = engine(
+            torch.from_numpy(ids).to(engine.device), torch.from_numpy(targets).to(engine.device)
+        )
+        return total / totals
+
+
+def next_token_targets(
+    corpus: Corpus, rows: Indices, ids: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
+    """At each position the token that follows it, where that is of the solution."""
+    targets = np.full_like(ids, IGNORED)
+    for line, row in enumerate(rows):
+        start, end = corpus.prompt_lengths[row] - 1, corpus.lengths[row] - 1
+        targets[line, start:end] = ids[line, start + 1 : end + 1]
+    return targets
+
+
+def build_generator(
+    config: GeneratorConfig, corpus: Corpus, tokenizer: Tokenizer, dtype: str
+) -> Task:
+    """A new model or the one to start from, with its objective."""
+    end_id = end_of_text_id(tokenizer)
+    if config.from_scratch:
+        model = new_generator(config.shape, tokenizer.get_vocab_size(), end_id, dtype)
+    else:
+        model = load_generator(config.model, config.revision, dtype)
+    units = [np.array([row], dtype=np.int64) for row in range(len(corpus))]
+    return Task(model, generator_module(model), GeneratorObjective(corpus), units)

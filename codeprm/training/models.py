@@ -1,0 +1,127 @@
+"""Hugging Face models in and out, and the modules that DeepSpeed drives.
+
+Rows are padded on the right and read causally, so no real token sees padding and no attention mask
+is needed. The generator's module gives summed token losses, computing logits at target positions
+only; the classifier's gives float32 margins at each row's last token.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from codeprm.errors import DataError
+from codeprm.training.config import Shape
+
+if TYPE_CHECKING:
+    import torch
+
+IGNORED = -100
+LABELS = ("fail", "pass")
+
+
+def new_generator(shape: Shape, vocab_size: int, end_id: int, dtype: str) -> Any:
+    """A StarCoder2 with fresh weights. transformers' own id defaults are the 49k vocabulary's."""
+    import torch
+    from transformers import AutoModelForCausalLM, Starcoder2Config
+
+    config = Starcoder2Config(
+        vocab_size=vocab_size,
+        hidden_size=shape.hidden_size,
+        intermediate_size=shape.intermediate_size,
+        num_hidden_layers=shape.layers,
+        num_attention_heads=shape.heads,
+        num_key_value_heads=shape.kv_heads,
+        max_position_embeddings=shape.max_positions,
+        tie_word_embeddings=shape.tied,
+        bos_token_id=end_id,
+        eos_token_id=end_id,
+        pad_token_id=end_id,
+        sliding_window=None,
+        residual_dropout=0.0,
+        embedding_dropout=0.0,
+        attention_dropout=0.0,
+    )
+    return AutoModelForCausalLM.from_config(config, dtype=getattr(torch, dtype))
+
+
+def load_generator(model: str, revision: str | None, dtype: str) -> Any:
+    """A causal language model of the Hub or of a directory."""
+    from transformers import AutoModelForCausalLM
+
+    return _load(AutoModelForCausalLM, model, revision, dtype)
+
+
+def load_classifier(model: str, revision: str | None, dtype: str, pad_id: int) -> Any:
+    """A two-label classifier on a generator's trunk, its head fresh."""
+    from transformers import AutoModelForSequenceClassification
+
+    return _load(
+        AutoModelForSequenceClassification,
+        model,
+        revision,
+        dtype,
+        num_labels=len(LABELS),
+        id2label=dict(enumerate(LABELS)),
+        label2id={label: index for index, label in enumerate(LABELS)},
+        problem_type="single_label_classification",
+        pad_token_id=pad_id,
+    )
+
+
+def generator_module(model: Any) -> torch.nn.Module:
+    """`forward(ids, targets)` -> the sum of token losses where targets are not IGNORED."""
+    import torch
+
+    class GeneratorModule(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = model
+
+        def forward(self, ids: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+            hidden = self.model.model(input_ids=ids, use_cache=False).last_hidden_state
+            learnt = targets != IGNORED
+            logits = self.model.lm_head(hidden[learnt]).float()
+            return torch.nn.functional.cross_entropy(logits, targets[learnt], reduction="sum")
+
+    return GeneratorModule()
+
+
+def classifier_module(model: Any) -> torch.nn.Module:
+    """`forward(ids, ends)` -> float32 margins, logit(pass) - logit(fail), at the tokens `ends`."""
+    import torch
+
+    class Float32Linear(torch.nn.Linear):
+        def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+            return torch.nn.functional.linear(hidden.float(), self.weight.float())
+
+    class ClassifierModule(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.model = model
+            self.model.score.__class__ = Float32Linear
+
+        def forward(self, ids: torch.Tensor, ends: torch.Tensor) -> torch.Tensor:
+            hidden = self.model.model(input_ids=ids, use_cache=False).last_hidden_state
+            rows = torch.arange(len(ends), device=ends.device)
+            logits = self.model.score(hidden[rows, ends])
+            return logits[:, 1] - logits[:, 0]
+
+    return ClassifierModule()
+
+
+def save_model(model: Any, weights: dict[str, torch.Tensor], folder: Path) -> None:
+    """Hugging Face layout, with weights given: the model's own may be divided among ranks."""
+    model.save_pretrained(folder, state_dict=weights)
+
+
+def _load(auto: Any, model: str, revision: str | None, dtype: str, **settings: Any) -> Any:
+    import torch
+
+    try:
+        return auto.from_pretrained(
+            model, revision=revision, dtype=getattr(torch, dtype), **settings
+        )
+    except (OSError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise DataError(f"cannot load the model {model}: {reason}") from error

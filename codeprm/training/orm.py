@@ -1,0 +1,128 @@
+"""The reward model's run: classifier, objective, calibration on programs held out of training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from codeprm.evaluation.best_of_n import ordered_pairs
+from codeprm.reward_model import Calibration, fit_calibration
+from codeprm.training.batches import Indices, Step, groups_of
+from codeprm.training.config import OrmConfig
+from codeprm.training.corpus import Corpus, padded
+from codeprm.training.engine import Task
+from codeprm.training.losses import Targets, counts_of_step, step_loss
+from codeprm.training.models import classifier_module, load_classifier
+from codeprm.training.tokenizer import end_of_text_id
+
+if TYPE_CHECKING:
+    import torch
+    from tokenizers import Tokenizer
+
+MARGINS_BATCH = 16
+
+
+class RewardObjective:
+    """Weighted sum of the losses, each a mean over its terms in the step."""
+
+    def __init__(self, corpus: Corpus, losses: Mapping[str, float]) -> None:
+        self._corpus = corpus
+        self._losses = losses
+
+    def totals(self, step: Step) -> dict[str, float]:
+        passes = [targets_of(self._corpus, rows) for rows in step.micro_batches]
+        return counts_of_step(passes, weights=self._losses)
+
+    def loss(self, engine: Any, rows: Indices, totals: Mapping[str, float]) -> torch.Tensor:
+        margins = engine_margins(engine, self._corpus, rows)
+        targets = targets_of(self._corpus, rows)
+        return step_loss(margins, targets, weights=self._losses, step_counts=totals)
+
+
+def build_orm(config: OrmConfig, corpus: Corpus, tokenizer: Tokenizer, dtype: str) -> Task:
+    """A classifier on the generator's trunk, with its objective; held-out rows are left out."""
+    model = load_classifier(config.model, config.revision, dtype, end_of_text_id(tokenizer))
+    rows = np.flatnonzero(~corpus.held_out)
+    chunks = groups_of(
+        corpus.problems[rows],
+        corpus.labels[rows],
+        group_size=config.group_size,
+        seed=config.optimization.seed,
+    )
+    objective = RewardObjective(corpus, config.losses)
+    return Task(model, classifier_module(model), objective, [rows[chunk] for chunk in chunks])
+
+
+class HeldOut(NamedTuple):
+    """What the model is worth on the calibration split."""
+
+    calibration: Calibration
+    metrics: dict[str, float | int | None]
+
+
+def targets_of(corpus: Corpus, rows: Indices) -> Targets:
+    """Labels, weights and problems of rows."""
+    return Targets(corpus.labels[rows], corpus.weights[rows], corpus.problems[rows])
+
+
+def engine_margins(engine: Any, corpus: Corpus, rows: Indices) -> torch.Tensor:
+    """Margins of rows, read at each row's last token."""
+    import torch
+
+    ids = torch.from_numpy(padded(corpus, rows)).to(engine.device)
+    ends = torch.from_numpy(corpus.lengths[rows] - 1).to(engine.device)
+    margins: torch.Tensor = engine(ids, ends)
+    return margins
+
+
+def held_out_margins(engine: Any, corpus: Corpus) -> npt.NDArray[np.float64]:
+    """Margins of all held-out rows, in order, on every rank; every rank must call it."""
+    import torch
+    import torch.distributed as dist
+
+    rows = np.flatnonzero(corpus.held_out)
+    shares = shares_of(rows[np.argsort(corpus.lengths[rows])], dist.get_world_size())
+    mine = shares[dist.get_rank()]
+    engine.eval()
+    with torch.no_grad():
+        found = [
+            engine_margins(engine, corpus, mine[first : first + MARGINS_BATCH]).double().cpu()
+            for first in range(0, len(mine), MARGINS_BATCH)
+        ]
+    engine.train()
+    gathered: list[Any] = [None] * dist.get_world_size()
+    dist.all_gather_object(gathered, np.concatenate(found) if found else np.empty(0))
+    margins = np.zeros(len(corpus))
+    for share, values in zip(shares, gathered, strict=True):
+        margins[share] = values
+    return margins[rows]
+
+
+def shares_of(rows: Indices, workers: int) -> list[Indices]:
+    """Equal shares, the last rows repeated: ranks that hold shards must step together."""
+    if not len(rows):
+        return [rows] * workers
+    size = -(-len(rows) // workers)
+    filled = np.concatenate([rows, np.full(size * workers - len(rows), rows[-1])])
+    return [filled[rank::workers] for rank in range(workers)]
+
+
+def judge_held_out(corpus: Corpus, margins: npt.NDArray[np.float64]) -> HeldOut:
+    """Calibration, and how well the margins rank and separate."""
+    rows = np.flatnonzero(corpus.held_out)
+    passed = corpus.labels[rows] == 1
+    by_problem = np.argsort(corpus.problems[rows], kind="stable")
+    _, sizes = np.unique(corpus.problems[rows], return_counts=True)
+    offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+    auc = ordered_pairs(margins[by_problem], passed[by_problem], offsets).auc
+    mixed = auc[~np.isnan(auc)]
+    metrics: dict[str, float | int | None] = {
+        "held_out_examples": len(rows),
+        "held_out_problems": len(sizes),
+        "auc_within": float(mixed.mean()) if len(mixed) else None,
+        "accuracy": float(((margins > 0) == passed).mean()) if len(rows) else None,
+    }
+    return HeldOut(fit_calibration(margins, passed), metrics)

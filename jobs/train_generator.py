@@ -1,0 +1,43 @@
+"""Solutions -> a generator: fine-tune a StarCoder2, or make a small one from scratch.
+
+python jobs/train_generator.py --data runs/annotated --out runs/generator --recipe starcoder2_3b
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from codeprm.cli import run
+from codeprm.training.overrides import Overrides
+
+
+@dataclass(frozen=True, kw_only=True)
+class Args:
+    """Fine-tune a generator on the solutions of a dataset directory."""
+
+    data: str
+    """Dataset directory with the solutions."""
+    out: str
+    """Directory of the checkpoint to write, local path or URI."""
+    recipe: str = "starcoder2_3b"
+    """Recipe that the settings come from; the flags below replace single ones."""
+    dry_run: bool = False
+    """Print the plan, sizes and resources; train nothing."""
+    overrides: Overrides = field(default_factory=Overrides)
+
+
+def main(args: Args) -> None:
+    from codeprm.recipes.training import generator_setup
+    from codeprm.training.plan import plan_generator
+
+    setup = args.overrides.apply(generator_setup(args.recipe))
+    if args.dry_run:
+        print("\n".join(plan_generator(args.data, setup).lines()))
+        return
+    from codeprm.distributed.train import train_generator
+
+    train_generator(data=args.data, out=args.out, config=setup.config, scaling=setup.scaling)
+
+
+if __name__ == "__main__":
+    run(main, Args)

@@ -1,0 +1,44 @@
+"""Examples -> the outcome reward model: a classifier on a generator's trunk, calibrated.
+
+python jobs/train_orm.py --examples runs/examples --model runs/generator --out runs/orm \
+    --recipe starcoder2_3b
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from codeprm.cli import run
+from codeprm.training.overrides import Overrides
+
+
+@dataclass(frozen=True, kw_only=True)
+class Args:
+    """Train the reward model on the examples that the label job wrote."""
+
+    examples: str
+    """Directory of the label job."""
+    out: str
+    """Directory of the checkpoint to write, local path or URI."""
+    recipe: str = "starcoder2_3b"
+    """Recipe that the settings come from; the flags below replace single ones."""
+    dry_run: bool = False
+    """Print the plan, sizes and resources; train nothing."""
+    overrides: Overrides = field(default_factory=Overrides)
+
+
+def main(args: Args) -> None:
+    from codeprm.recipes.training import orm_setup
+    from codeprm.training.plan import plan_orm
+
+    setup = args.overrides.apply(orm_setup(args.recipe))
+    if args.dry_run:
+        print("\n".join(plan_orm(args.examples, setup).lines()))
+        return
+    from codeprm.distributed.train import train_orm
+
+    train_orm(examples=args.examples, out=args.out, config=setup.config, scaling=setup.scaling)
+
+
+if __name__ == "__main__":
+    run(main, Args)

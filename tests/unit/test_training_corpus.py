@@ -1,0 +1,162 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from tokenizers import Tokenizer
+
+from codeprm.encoding import encode_text
+from codeprm.errors import DataError
+from codeprm.prompts import docstring_prompt
+from codeprm.records import Example, Label, Problem, Provenance, Rejected, Solution
+from codeprm.training.config import GeneratorConfig, OrmConfig
+from codeprm.training.corpus import (
+    Corpus,
+    CorpusBuilder,
+    encode_generator,
+    encode_reward,
+    generator_rows,
+    padded,
+    require_both_classes,
+    reward_rows,
+)
+from codeprm.training.generator import next_token_targets
+from codeprm.training.models import IGNORED
+from codeprm.training.tokenizer import end_of_text_id, train_tokenizer
+
+STATEMENT = "Read 12 integers and print the sum of those that are even."
+PROGRAM = "a = list(map(int, input().split()))\nprint(sum(x for x in a if x % 2 == 0))"
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> Tokenizer:
+    return train_tokenizer([STATEMENT, PROGRAM] * 3, 400)
+
+
+def a_problem(name: str) -> Problem:
+    return Problem(
+        problem_id=name, name=name, statement=f"{STATEMENT} ({name})", starter_code="",
+        entry_point=None, difficulty="EASY", source="test", date=None, time_limit_s=2.0,
+        memory_limit_mb=256, compare="grade/1", n_cases=0, n_solutions=2,
+        provenance=(Provenance(dataset="test", revision="0", row=0),),
+    )  # fmt: skip
+
+
+def a_solution(problem: str, number: int, program: str = PROGRAM) -> Solution:
+    return Solution(
+        solution_id=f"{problem}-{number}", problem_id=problem, program=program, origin="natural",
+        has_reasoning=False,
+    )  # fmt: skip
+
+
+def an_example(number: int, *, label: Label, program: str = PROGRAM, **changes: str) -> Example:
+    values = {"problem_id": "p", "split": "train", "prompt": docstring_prompt(STATEMENT, "")}
+    return Example(
+        example_id=str(number), program=program, label=label, weight=0.5, **(values | changes)
+    )
+
+
+def build(tokenizer: Tokenizer, encoded: object) -> tuple[Corpus, list[Rejected]]:
+    builder, rejected = CorpusBuilder(tokenizer.get_vocab_size()), []
+    for item in encoded:  # type: ignore[attr-defined]
+        if isinstance(item, Rejected):
+            rejected.append(item)
+        else:
+            builder.add(*item)
+    return builder.build(), rejected
+
+
+def test_a_generator_row_is_prompt_program_and_one_end(tokenizer: Tokenizer) -> None:
+    config = GeneratorConfig(max_length=512)
+    rows = generator_rows([a_problem("a")], [a_solution("a", 0)], config)
+    end = end_of_text_id(tokenizer)
+    corpus, _ = build(tokenizer, encode_generator(rows, tokenizer, config, end_id=end))
+    prompt = encode_text(tokenizer, docstring_prompt(a_problem("a").statement, ""))
+    assert corpus.row(0).tolist() == [*prompt, *encode_text(tokenizer, PROGRAM), end]
+    assert corpus.prompt_lengths.tolist() == [len(prompt)]
+
+
+def test_targets_are_the_solution_and_its_end_only(tokenizer: Tokenizer) -> None:
+    config = GeneratorConfig(max_length=512)
+    solutions = [a_solution("a", 0), a_solution("a", 1, "print(1)\nprint(2)\nprint(3)")]
+    rows = generator_rows([a_problem("a")], solutions, config)
+    corpus, _ = build(tokenizer, encode_generator(rows, tokenizer, config, end_id=0))
+    both = np.array([0, 1], dtype=np.int64)
+    ids = padded(corpus, both)
+    targets = next_token_targets(corpus, both, ids)
+    for line in both:
+        n_prompt, length = corpus.prompt_lengths[line], corpus.lengths[line]
+        learnt = targets[line] != IGNORED
+        assert np.flatnonzero(learnt).tolist() == list(range(n_prompt - 1, length - 1))
+        assert targets[line][learnt].tolist() == corpus.row(int(line))[n_prompt:].tolist()
+
+
+def test_the_text_of_the_end_is_ordinary_inside_a_program(tokenizer: Tokenizer) -> None:
+    config = OrmConfig(max_length=512)
+    example = an_example(0, label=Label.PASS, program='print("<|endoftext|>")')
+    corpus, _ = build(tokenizer, encode_reward(reward_rows([example]), tokenizer, config))
+    assert 0 not in corpus.row(0)
+
+
+def test_first_n_takes_the_first_of_each_problem() -> None:
+    config = GeneratorConfig(strategy="first_n", n_solutions=2)
+    solutions = [a_solution(p, number) for number in range(4) for p in "ab"]
+    rows = generator_rows([a_problem("a"), a_problem("b")], solutions, config)
+    assert [row.row_id for row in rows] == ["a-0", "a-1", "b-0", "b-1"]
+
+
+def test_too_long_is_rejected_with_its_length(tokenizer: Tokenizer) -> None:
+    config = GeneratorConfig(max_length=100)
+    solutions = [a_solution("a", 0), a_solution("a", 1, "x = 1\n" * 200)]
+    rows = generator_rows([a_problem("a")], solutions, config)
+    corpus, rejected = build(tokenizer, encode_generator(rows, tokenizer, config, end_id=0))
+    assert len(corpus) == 1
+    assert [(r.row_id, r.reason) for r in rejected] == [("a-1", "too_long")]
+    assert "at most 100" in rejected[0].detail
+
+
+def test_a_long_prompt_loses_its_middle_but_the_program_stays(tokenizer: Tokenizer) -> None:
+    prompt = docstring_prompt("first words. " + "noise " * 300 + "last words.", "")
+    example = an_example(0, label=Label.PASS, prompt=prompt)
+    config = OrmConfig(max_length=128)
+    corpus, _ = build(tokenizer, encode_reward(reward_rows([example]), tokenizer, config))
+    assert corpus.lengths.tolist() == [128]
+    program = encode_text(tokenizer, PROGRAM)
+    assert corpus.row(0)[-len(program) :].tolist() == program
+
+
+def test_unknown_is_never_trained_on_and_empty_is_rejected(tokenizer: Tokenizer) -> None:
+    examples = [
+        an_example(0, label=Label.PASS),
+        an_example(1, label=Label.UNKNOWN),
+        an_example(2, label=Label.FAIL, program=""),
+        an_example(3, label=Label.FAIL, split="calibration"),
+    ]
+    config = OrmConfig(max_length=512)
+    corpus, rejected = build(tokenizer, encode_reward(reward_rows(examples), tokenizer, config))
+    assert corpus.labels.tolist() == [1, 0]
+    assert corpus.held_out.tolist() == [False, True]
+    assert corpus.weights.tolist() == [0.5, 0.5]
+    assert [(r.row_id, r.reason) for r in rejected] == [("2", "no_program")]
+
+
+def test_one_class_is_a_sentence_for_the_user(tokenizer: Tokenizer) -> None:
+    examples = [an_example(number, label=Label.PASS) for number in range(3)]
+    config = OrmConfig(max_length=512)
+    corpus, _ = build(tokenizer, encode_reward(reward_rows(examples), tokenizer, config))
+    with pytest.raises(DataError, match="3 training examples are of one class"):
+        require_both_classes(corpus)
+
+
+def test_nothing_to_train_on_is_a_sentence_for_the_user() -> None:
+    with pytest.raises(DataError, match="no row is left"):
+        CorpusBuilder(500).build()
+
+
+def test_a_corpus_survives_its_file(tokenizer: Tokenizer) -> None:
+    examples = [an_example(0, label=Label.PASS), an_example(1, label=Label.FAIL, problem_id="q")]
+    config = OrmConfig(max_length=512)
+    corpus, _ = build(tokenizer, encode_reward(reward_rows(examples), tokenizer, config))
+    again = Corpus.from_bytes(corpus.to_bytes())
+    assert again.ids.dtype == np.uint16
+    assert [again.row(i).tolist() for i in range(2)] == [corpus.row(i).tolist() for i in range(2)]
+    assert again.problems.tolist() == [0, 1]
