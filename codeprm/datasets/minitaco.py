@@ -41,7 +41,7 @@ from codeprm.errors import ConfigError
 
 SPLITS = ("train", "test")
 VERSION = "2"
-N_CASES = 16
+N_CASES = 12
 ROWS_PER_PART = 64
 
 RESIDUES = {"train": (1, 4, 6), "test": (0,)}
@@ -220,20 +220,20 @@ def _inputs(composition: Composition, rng: random.Random) -> list[list[int]]:
     dropped = [x for x in range(-20, 31) if not keep(x)] or [0]
     turns = [x for x in range(-20, 31) if keep(x) != keep(x + 1)] or [0]
     turn = rng.choice(turns)
+    near = [x for x in dropped if -4 <= x <= 12] or dropped
     edges = [
         [turn, turn + 1],
         rng.sample(range(-6, 13), k=19),
+        rng.sample(near, k=min(4, len(near))),
+        rng.sample(range(8, 13), k=3),
         [turn + 1, turn, turn + 2, turn - 1],
+        rng.sample(range(5), k=3),
+        rng.sample(near, k=min(2, len(near))),
         rng.choices(kept, k=5),
-        rng.sample(range(1, 11), k=4),
         rng.choices(range(-30, 0), k=6),
+        [rng.choice(kept)] * 3,
         rng.choices(range(1, 31), k=6),
         [rng.choice(kept)],
-        [rng.choice(dropped)],
-        rng.choices(dropped, k=4),
-        [rng.choice(kept)] * 3,
-        sorted(rng.sample(kept, k=3)),
-        sorted(rng.sample(kept, k=3), reverse=True),
     ]
     inputs = [numbers for i, numbers in enumerate(edges) if numbers not in edges[:i]]
     while len(inputs) < N_CASES:

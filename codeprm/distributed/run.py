@@ -24,10 +24,11 @@ import ray
 import ray.data
 from ray.data import ActorPoolStrategy, DataContext, Dataset
 
-from codeprm.distributed.session import connect
+from codeprm.distributed.session import connect, require_shared
 from codeprm.errors import CodeprmError, UserError
 from codeprm.progress import Progress
 from codeprm.steps.base import Stage, Unit, Workers
+from codeprm.steps.follow import FAILED
 from codeprm.steps.run import run_unit, start_stage
 from codeprm.tables import Directory, finish_directory
 from codeprm.versions import versions
@@ -70,11 +71,22 @@ def run_stage(stage: Stage, *, follow: bool = False) -> dict[str, Any]:
 
     With `follow` the units are those of a producer that may still be running.
     """
+    require_shared(stage.out)
     directory = start_stage(stage)
     if (manifest := directory.manifest) is not None:
         logger.info("%s: %s is complete, nothing to do", stage.job, stage.out)
         return manifest
     connect()
+    directory.delete(FAILED)
+    try:
+        return _run(stage, directory, follow=follow)
+    except BaseException as error:
+        # whoever follows this directory should not wait for parts that will not come
+        directory.write_json({"error": str(error)[:300]}, FAILED)
+        raise
+
+
+def _run(stage: Stage, directory: Directory, *, follow: bool) -> dict[str, Any]:
     started, session = time.monotonic(), uuid.uuid4().hex
     for _ in range(ROUNDS):
         _run_round(stage, directory, session, follow=follow)

@@ -12,6 +12,8 @@ import os
 
 import ray
 
+from codeprm.errors import ConfigError
+
 SPARE_LOGICAL_CPUS = 4
 
 
@@ -29,6 +31,15 @@ def connect() -> None:
         include_dashboard=False,
         logging_level=logging.WARNING,
     )
+
+
+def require_shared(uri: str) -> None:
+    """On a cluster an output must be where all nodes look; a job's working directory is not."""
+    if os.environ.get("RAY_ADDRESS") and "://" not in uri and not os.path.isabs(uri):
+        raise ConfigError(
+            f"{uri} is relative to the working directory of a cluster job, which is a throw-away "
+            "copy: give an absolute path that all nodes share, or a URI"
+        )
 
 
 def disconnect() -> None:

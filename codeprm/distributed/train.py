@@ -26,7 +26,7 @@ from ray.train import (
 )
 from ray.train.torch import TorchConfig, TorchTrainer
 
-from codeprm.distributed.session import connect
+from codeprm.distributed.session import connect, require_shared
 from codeprm.distributed.train_worker import Run, train_worker
 from codeprm.errors import ConfigError, UserError
 from codeprm.tables import Directory, finish_directory, open_directory, start_directory
@@ -60,6 +60,7 @@ def _train(run: Run, inputs: Mapping[str, str], prepare: Callable[[], None]) -> 
     run.scaling.micro_batches(run.config.optimization.effective_batch)
     for path in inputs.values():
         require_finished(path)
+    require_shared(run.out)
     directory = start_directory(run.out, job=run.job, config=run.config, inputs=inputs, buckets=1)
     if (manifest := directory.manifest) is not None:
         logger.info("%s: %s is complete, nothing to do", run.job, run.out)

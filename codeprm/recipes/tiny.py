@@ -18,23 +18,25 @@ from codeprm.steps.label import LabelConfig
 from codeprm.steps.merge import MergeConfig
 from codeprm.steps.prepare import PrepareConfig
 from codeprm.steps.sample import SampleConfig
+from codeprm.steps.verify import VerifyConfig
 
 BUCKETS = 16
 LENGTH = 512
 
 SAMPLES = SampleConfig(
-    n=16, samples_per_unit=256, sampling=Sampling(temperature=0.8, top_p=1.0, max_tokens=160)
+    n=8, samples_per_unit=256, sampling=Sampling(temperature=1.0, top_p=1.0, max_tokens=160)
 )
-ENGINE = VllmConfig(model="", max_model_len=LENGTH, max_num_seqs=128, cpu_kv_cache_gb=0.5)
+ENGINE = VllmConfig(model="", max_model_len=LENGTH, max_num_seqs=64, cpu_kv_cache_gb=0.5)
 TINY = Recipe(
     summary="mini-TACO and a StarCoder2 of half a million parameters, on two CPU cores",
     train=PrepareConfig(dataset="minitaco", split="train", buckets=BUCKETS),
-    test=PrepareConfig(dataset="minitaco", split="test", buckets=BUCKETS),
+    test=PrepareConfig(dataset="minitaco", source="n=160", split="test", buckets=BUCKETS),
+    verify=VerifyConfig(max_solutions=3),
     annotator=RulesConfig(),
     engine=ENGINE,
     scorer=ENGINE,
     first_generator=TINY_GENERATOR,
-    first_samples=SampleConfig(n=4, samples_per_unit=256, sampling=SAMPLES.sampling),
+    first_samples=SampleConfig(n=2, samples_per_unit=256, sampling=SAMPLES.sampling),
     merge=MergeConfig(max_solutions=12),
     generator=TINY_FINAL_GENERATOR,
     samples=SAMPLES,
@@ -45,7 +47,7 @@ TINY = Recipe(
     crew=Crew(
         graders=Workers(max_workers=2),
         annotators=Workers(max_workers=1),
-        samplers=Workers(max_workers=1, units_in_flight=3),
-        scorers=Workers(max_workers=1, units_in_flight=3),
+        samplers=Workers(max_workers=1, units_in_flight=4),
+        scorers=Workers(max_workers=1, cpus=2.0, units_in_flight=4),
     ),
 )

@@ -1,6 +1,6 @@
 """Completions -> verdicts: each program runs in the sandbox on the tests of its problem.
 
-Completions come problem by problem; a problem's tests are loaded by the worker and cached; programs
+A part is graded problem by problem; a problem's tests are loaded by the worker and cached; programs
 of a problem that are equal to the letter run once and share the verdict. Expected outputs stay on
 this side of the sandbox.
 """
@@ -68,7 +68,9 @@ class ExecuteStep:
 
     def items(self, unit: Unit) -> Sequence[Item]:
         self._store.open_bucket(unit.bucket, self._completions.buckets)
-        rows = self._completions.read_records(Completion, [unit.source["part"]])
+        rows = list(self._completions.read_records(Completion, [unit.source["part"]]))
+        # a sampler writes them as they finish; problem by problem, tests and verdicts are shared
+        rows.sort(key=lambda row: (row.problem_id, row.index))
         return [Item(row.completion_id, row.problem_id, row) for row in rows]
 
     def process(self, items: Sequence[Item]) -> Iterator[Record]:

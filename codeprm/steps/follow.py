@@ -1,8 +1,8 @@
 """Units that are another stage's parts: those it has, or those it will have.
 
-A following consumer reads parts as they are committed and ends with the producer's manifest. If no
-part comes for `silence_s`, the producer is taken for dead and the consumer stops with a sentence;
-what it did is kept, and a later run continues.
+A following consumer reads parts as they are committed and ends with the producer's manifest. If the
+producer leaves word that it failed, or if no part comes for `silence_s`, the consumer stops with a
+sentence; what it did is kept, and a later run continues.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from codeprm.steps.base import Unit
 from codeprm.tables import open_directory
 
 POLL_S = 0.5
+FAILED = "failed.json"
 SILENCE_S = 3600.0
 
 
@@ -38,6 +39,11 @@ def part_units(uri: str, *, follow: bool = False, silence_s: float = SILENCE_S) 
                 yield _unit(part)
         if complete:
             return
+        if (failed := directory.read_json(FAILED)) is not None:
+            raise DataError(
+                f"the job that writes {uri} has failed ({failed['error']}): run it again, then "
+                "this one"
+            )
         if time.monotonic() - last > silence_s:
             raise DataError(
                 f"{uri} got no new part for {silence_s:.0f} s and has no manifest: run the job "

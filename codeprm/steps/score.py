@@ -60,6 +60,7 @@ def score_stage(
     follow: bool = False,
 ) -> Stage:
     """One unit a part of the completions; with `follow`, also those still to come."""
+    Directory(data).require_complete()
     identity = ScoreIdentity(
         model=model_name(engine.model, engine.revision), max_length=engine.max_model_len
     )

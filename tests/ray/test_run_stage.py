@@ -112,3 +112,19 @@ def replace_units(stage, units):  # type: ignore[no-untyped-def]
     import dataclasses
 
     return dataclasses.replace(stage, units=units)
+
+
+def test_follower_of_a_failed_producer_stops_with_its_reason(tmp_path: Path) -> None:
+    producer = replace_units(toy_stage(tmp_path / "first"), failing_units)
+    with pytest.raises(DataError, match="no such file"):
+        run_stage(producer)
+    follower = toy_stage(tmp_path / "second")
+    follower = replace_units(follower, partial(part_units, producer.out, follow=True))
+    with pytest.raises(DataError, match=r"has failed \(no such file\): run it again"):
+        run_stage(follower, follow=True)
+
+
+def test_relative_output_is_refused_on_a_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", "auto")
+    with pytest.raises(ConfigError, match="give an absolute path that all nodes share"):
+        run_stage(toy_stage(Path("runs/x")))

@@ -65,7 +65,7 @@ def generator(data: str, tmp_path_factory: pytest.TempPathFactory, ray_local: No
 
 
 def an_example(number: int, *, passed: bool, split: str) -> Example:
-    problem = problem_row(f"number {number % 8}")
+    problem = problem_row(f"number {number // 2 % 8}")
     return Example(
         example_id=str(number),
         problem_id=problem.problem_id,

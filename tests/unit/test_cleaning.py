@@ -280,7 +280,7 @@ def test_minitaco_loses_nothing() -> None:
             result = clean(row, provenance=provenance)
             assert isinstance(result, Cleaned)
             assert result.rejected == ()
-            assert result.problem.n_cases == 16
+            assert result.problem.n_cases == 12
             assert result.problem.n_solutions == len(json.loads(row["solutions"]))
 
 
