@@ -135,7 +135,14 @@ class VllmEngine:
 
     def close(self) -> None:
         """Stop the engine; its processes hold nothing that is worth waiting for."""
+        # vLLM reports its own end as an error, and ends once more when the interpreter does
+        logging.getLogger("vllm").setLevel(logging.CRITICAL)
         self.engine.shutdown(timeout=_SHUTDOWN_S)
+        self.engine.shutdown = _nothing
+
+
+def _nothing(timeout: float | None = None) -> None:
+    """What is left to do when all is done."""
 
 
 def _start(config: VllmConfig, runner: Literal["generate", "pooling"]) -> AsyncLLM:

@@ -64,6 +64,8 @@ class Run:
 
 def train_worker(settings: dict[str, Any]) -> dict[str, Any]:
     """Train and export; returns what the manifest tells of it, or where the loss diverged."""
+    # two lines a checkpoint and rank, which name temporary folders
+    logging.getLogger("ray.train").setLevel(logging.WARNING)
     run: Run = settings["run"]
     optimization = run.config.optimization
     directory = Directory(run.out)
