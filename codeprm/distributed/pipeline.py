@@ -44,10 +44,15 @@ Manifest = dict[str, Any]
 
 
 class Task(NamedTuple):
-    """One stage of the run: where it writes, and how to run it."""
+    """Stages that run together: where they write, and how to run them."""
 
-    out: str
+    outs: tuple[str, ...]
     run: Callable[[], Any]
+
+    def seconds(self) -> float:
+        """Of the longest of its stages, over all sessions that finished one."""
+        manifests = (open_directory(out).require_complete() for out in self.outs)
+        return max(float(manifest["wall_s"]) for manifest in manifests)
 
 
 @dataclass(frozen=True)
@@ -64,13 +69,15 @@ def run_pipeline(recipe: Recipe, out: str) -> str:
     """Run what is missing of a recipe; returns the results table."""
     connect()
     at = Layout(out)
-    begun = time.monotonic()
+    elapsed_s = 0.0
     with MemoryWatch(open_directory(out)) as memory:
         for task in tasks(recipe, at):
-            started = time.monotonic()
             task.run()
-            _log_stage(task.out, time.monotonic() - started)
-        extra = {"peak_rss_gib": memory.peak_gib(), "wall_s": round(time.monotonic() - begun, 1)}
+            elapsed_s += task.seconds()
+            for directory in task.outs:
+                _log_stage(directory)
+        # sampling and grading run together: what they took counts once
+        extra = {"peak_rss_gib": memory.peak_gib(), "elapsed_s": round(elapsed_s, 1)}
     return make_report(
         recipe.report,
         ReportInputs(
@@ -96,9 +103,9 @@ def _problems(recipe: Recipe, at: Layout) -> Iterator[Task]:
     graders = recipe.crew.graders
     prepared, verified = at("train/prepared"), at("train/verified")
     annotated = at("train/annotated")
-    yield Task(prepared, lambda: prepare(recipe.train, out=prepared, workers=graders))
+    yield Task((prepared,), lambda: prepare(recipe.train, out=prepared, workers=graders))
     verify = verify_stage(recipe.verify, data=prepared, out=verified, workers=graders)
-    yield Task(verified, lambda: run_stage(verify))
+    yield Task((verified,), lambda: run_stage(verify))
     annotate = annotate_stage(
         recipe.annotate,
         recipe.annotator,
@@ -106,14 +113,14 @@ def _problems(recipe: Recipe, at: Layout) -> Iterator[Task]:
         out=annotated,
         workers=recipe.crew.annotators,
     )
-    yield Task(annotated, lambda: run_stage(annotate))
+    yield Task((annotated,), lambda: run_stage(annotate))
 
 
 def _generators(recipe: Recipe, at: Layout) -> Iterator[Task]:
     first, merged, final = at("first/generator"), at("merged"), at("generator")
     setup = recipe.first_generator
     yield Task(
-        first,
+        (first,),
         lambda: train_generator(
             data=at("train/annotated"), out=first, config=setup.config, scaling=setup.scaling
         ),
@@ -129,10 +136,10 @@ def _generators(recipe: Recipe, at: Layout) -> Iterator[Task]:
         sampled_from=at("train/verified"),
     )
     merge = merge_stage(recipe.merge, inputs, out=merged, workers=recipe.crew.graders)
-    yield Task(merged, lambda: run_stage(merge))
+    yield Task((merged,), lambda: run_stage(merge))
     last = recipe.generator
     yield Task(
-        final,
+        (final,),
         lambda: train_generator(data=merged, out=final, config=last.config, scaling=last.scaling),
     )
 
@@ -149,17 +156,17 @@ def _reward_model(recipe: Recipe, at: Layout) -> Iterator[Task]:
         out=examples,
         workers=recipe.crew.graders,
     )
-    yield Task(examples, lambda: require_both_classes(examples, run_stage(label)))
+    yield Task((examples,), lambda: require_both_classes(examples, run_stage(label)))
     config = replace(recipe.orm.config, model=at("generator"))
     yield Task(
-        orm,
+        (orm,),
         lambda: train_orm(examples=examples, out=orm, config=config, scaling=recipe.orm.scaling),
     )
 
 
 def _test(recipe: Recipe, at: Layout) -> Iterator[Task]:
     data, samples, verdicts = at("test/prepared"), at("test/samples"), at("test/verdicts")
-    yield Task(data, lambda: prepare(recipe.test, out=data, workers=recipe.crew.graders))
+    yield Task((data,), lambda: prepare(recipe.test, out=data, workers=recipe.crew.graders))
     yield from _sampled(recipe, data, at("generator"), recipe.test_samples, samples, verdicts)
     scores = at("test/scores")
     score = score_stage(
@@ -169,7 +176,7 @@ def _test(recipe: Recipe, at: Layout) -> Iterator[Task]:
         out=scores,
         workers=recipe.crew.scorers,
     )
-    yield Task(scores, lambda: run_stage(score))
+    yield Task((scores,), lambda: run_stage(score))
 
 
 def _sampled(
@@ -188,8 +195,7 @@ def _sampled(
             follow=True,
         )
 
-    yield Task(samples, lambda: _together(sample, grade))
-    yield Task(verdicts, lambda: None)
+    yield Task((samples, verdicts), lambda: _together(sample, grade))
 
 
 def _together(producer: Stage, consumer: Callable[[], Stage]) -> None:
@@ -204,11 +210,11 @@ def _together(producer: Stage, consumer: Callable[[], Stage]) -> None:
         producing.result()
 
 
-def _log_stage(out: str, seconds: float) -> None:
+def _log_stage(out: str) -> None:
     row = funnel_row(open_directory(out))
     if row is None:
         return
     rows_in = "" if row.rows_in is None else f"{row.rows_in} in, "
     rows_out = "" if row.rows_out is None else f"{row.rows_out} out, "
     dropped = f"dropped {reasons(row.dropped)}, " if row.dropped else ""
-    logger.info("%s: %s%s%s%.0f s", out, rows_in, rows_out, dropped, seconds)
+    logger.info("%s: %s%s%s%.0f s", out, rows_in, rows_out, dropped, row.seconds)
