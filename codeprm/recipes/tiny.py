@@ -22,9 +22,11 @@ from codeprm.steps.verify import VerifyConfig
 
 BUCKETS = 16
 LENGTH = 512
+# warm enough for the generator to err about as often as not, which is what there is to rank
+TEMPERATURE = 1.2
 
 SAMPLES = SampleConfig(
-    n=8, samples_per_unit=256, sampling=Sampling(temperature=1.0, top_p=1.0, max_tokens=160)
+    n=8, samples_per_unit=256, sampling=Sampling(temperature=TEMPERATURE, top_p=1.0, max_tokens=160)
 )
 ENGINE = VllmConfig(model="", max_model_len=LENGTH, max_num_seqs=64, cpu_kv_cache_gb=0.5)
 TINY = Recipe(
