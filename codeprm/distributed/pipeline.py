@@ -13,9 +13,10 @@ manifest and is printed as it ends.
 from __future__ import annotations
 
 import logging
+import math
+import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -23,6 +24,7 @@ from codeprm.distributed.prepare import prepare
 from codeprm.distributed.run import run_stage
 from codeprm.distributed.session import connect
 from codeprm.distributed.train import train_generator, train_orm
+from codeprm.errors import DataError
 from codeprm.evaluation.funnel import funnel_row
 from codeprm.evaluation.make import ReportInputs, make_report
 from codeprm.evaluation.report import reasons
@@ -31,6 +33,7 @@ from codeprm.recipes.base import Recipe
 from codeprm.steps.annotate import annotate_stage
 from codeprm.steps.base import Stage
 from codeprm.steps.execute import execute_stage
+from codeprm.steps.follow import FAILED
 from codeprm.steps.label import label_stage, require_both_classes
 from codeprm.steps.merge import MergeInputs, merge_stage
 from codeprm.steps.sample import SampleConfig, sample_stage
@@ -193,21 +196,48 @@ def _sampled(
             out=verdicts,
             workers=recipe.crew.graders,
             follow=True,
+            silence_s=math.inf,
         )
 
     yield Task((samples, verdicts), lambda: _together(sample, grade))
 
 
 def _together(producer: Stage, consumer: Callable[[], Stage]) -> None:
-    """Run a stage and the one that follows it at the same time, until both are complete."""
+    """Run a stage and the one that follows it at the same time, until both are complete.
+
+    What went wrong with the producer is raised as itself; if the consumer fails, nobody waits for
+    the producer, whose thread ends with the process.
+    """
     directory = open_directory(producer.out)
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        producing = pool.submit(run_stage, producer)
-        while directory.started is None and not producing.done():
-            time.sleep(0.1)
+    directory.delete(FAILED)
+    producing = _Thread(lambda: run_stage(producer))
+    producing.start()
+    while directory.started is None and producing.is_alive():
+        time.sleep(0.1)
+    try:
         if directory.started is not None:
             run_stage(consumer(), follow=True)
-        producing.result()
+    except DataError:
+        if directory.read_json(FAILED) is None:
+            raise
+    producing.join()
+    if producing.error is not None:
+        raise producing.error
+
+
+class _Thread(threading.Thread):
+    """Keeps what its work raised; ends with the process."""
+
+    def __init__(self, work: Callable[[], Any]) -> None:
+        super().__init__(daemon=True)
+        self.error: BaseException | None = None
+        self._work = work
+
+    def run(self) -> None:
+        try:
+            self._work()
+        except Exception as error:  # noqa: BLE001  # raised again by whoever joins
+            self.error = error
 
 
 def _log_stage(out: str) -> None:

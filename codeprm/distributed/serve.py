@@ -89,11 +89,20 @@ class Orm:
         """Score programs for one problem."""
         try:
             check_token(request.headers.get("authorization"), self._token)
-            asked = parse_request(await request.body(), self._limits)
+            asked = parse_request(await self._body(request), self._limits)
             answer = await score_programs(asked, self._scorer)
         except Refusal as refusal:
             return JSONResponse({"reason": refusal.reason}, status_code=refusal.status)
         return Response(answer.model_dump_json(), media_type="application/json")
+
+    async def _body(self, request: Request) -> bytes:
+        """As much as is needed to see that it is too long: a request must not fill the memory."""
+        body = bytearray()
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > self._limits.max_body_mb << 20:
+                break
+        return bytes(body)
 
     @api.get("/health")
     async def health(self) -> Response:
@@ -159,6 +168,8 @@ def serve_until_stopped(config: ServeConfig, *, host: str, port: int) -> None:
             signal.signal(number, lambda *_: stopped.set())
         logger.info("scoring at http://%s:%d/v1/score, stop with Ctrl-C", host, port)
         stopped.wait()
+    except KeyboardInterrupt:
+        logger.info("stopped before it served")
     finally:
         serve.delete(APP_NAME)
         disconnect()

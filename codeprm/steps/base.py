@@ -15,6 +15,7 @@ from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
+from codeprm.errors import ConfigError
 from codeprm.records import Record
 
 
@@ -76,6 +77,12 @@ class Workers:
     """Units that one worker holds at once; more than one keeps an engine busy between units."""
     pool: str = ""
     """Node label `pool` that workers must run on ("cpu", "gpu"); empty: anywhere."""
+
+    def __post_init__(self) -> None:
+        if self.max_workers < 1 or self.min_workers < 1 or self.units_in_flight < 1:
+            raise ConfigError("max_workers, min_workers and units_in_flight must be at least 1")
+        if self.cpus < 0 or self.gpus < 0 or self.memory_mb < 0:
+            raise ConfigError("cpus, gpus and memory_mb cannot be below 0")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

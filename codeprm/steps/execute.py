@@ -17,7 +17,7 @@ from codeprm.records import Completion, Record, Verdict
 from codeprm.sandbox.runner import Sandbox
 from codeprm.steps.base import Item, Stage, Unit, Workers
 from codeprm.steps.cases import CaseStore
-from codeprm.steps.follow import part_units
+from codeprm.steps.follow import SILENCE_S, part_units
 from codeprm.steps.run import rejected
 from codeprm.tables import Directory
 
@@ -38,8 +38,10 @@ def execute_stage(
     out: str,
     workers: Workers,
     follow: bool = False,
+    silence_s: float = SILENCE_S,
 ) -> Stage:
     """One unit a part of the completions; with `follow`, also those still to come."""
+    Directory(data).require_complete()
     return Stage(
         job="execute",
         out=out,
@@ -47,7 +49,7 @@ def execute_stage(
         inputs={"data": data, "completions": completions},
         tables=(Verdict,),
         buckets=Directory(completions).buckets,
-        units=partial(part_units, completions, follow=follow),
+        units=partial(part_units, completions, follow=follow, silence_s=silence_s),
         step=partial(ExecuteStep, config, data, completions),
         workers=workers,
     )

@@ -18,7 +18,7 @@ from typing import TypeVar
 from codeprm.cleaning import CleanConfig, Cleaned, clean, unite
 from codeprm.datasets import dataset_named
 from codeprm.datasets.base import Part, row_id_of
-from codeprm.errors import DataError
+from codeprm.errors import ConfigError, DataError
 from codeprm.records import Case, Problem, Record, Rejected, Solution
 from codeprm.steps.base import Item, Stage, Unit, Workers
 from codeprm.steps.follow import bucket_units
@@ -50,6 +50,10 @@ class PrepareConfig:
     """Checkpoint or Hub repository whose tokens the length rule counts; empty: bytes only."""
     clean: CleanConfig = field(default_factory=CleanConfig)
     """The cleaning rules."""
+
+    def __post_init__(self) -> None:
+        if self.buckets < 1 or self.max_problems < 0:
+            raise ConfigError("buckets must be at least 1, max_problems cannot be below 0")
 
 
 def prepare_stages(config: PrepareConfig, out: str, workers: Workers) -> tuple[Stage, Stage]:

@@ -132,6 +132,7 @@ async def _process(
                 yield record
         finally:
             if attempts.careful:
+                attempts.enter(())
                 careful.release()
 
 

@@ -16,7 +16,7 @@ from itertools import islice
 
 from codeprm.backends import BackendConfig, backend_model, backend_of, build_backend
 from codeprm.backends.base import Request, Sampling
-from codeprm.errors import BackendError
+from codeprm.errors import BackendError, ConfigError
 from codeprm.prompts import problem_prompt, prompt_style
 from codeprm.records import (
     Completion,
@@ -46,6 +46,12 @@ class SampleConfig:
     samples_per_unit: int = 512
     """A share of the work: as many problems as fit in so many samples, at least one."""
     sampling: Sampling = field(default_factory=Sampling)
+
+    def __post_init__(self) -> None:
+        if self.n < 1 or self.samples_per_unit < 1 or self.max_problems < 0:
+            raise ConfigError(
+                "n and samples_per_unit must be at least 1, max_problems cannot be below 0"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -42,6 +42,7 @@ class WholeProblem(NamedTuple):
 
 def verify_stage(config: VerifyConfig, *, data: str, out: str, workers: Workers) -> Stage:
     """One unit a bucket of the dataset."""
+    Directory(data).require_complete()
     buckets = Directory(data).buckets
     return Stage(
         job="verify",

@@ -70,7 +70,7 @@ class Directory:
         except (FileNotFoundError, NotADirectoryError):
             return None
         except (ValueError, OSError) as error:
-            if _is_missing(error):
+            if isinstance(error, OSError) and self._is_absent(*names):
                 return None
             raise DataError(
                 f"{'/'.join([self.uri, *names])} cannot be read ({error}): delete the directory "
@@ -232,13 +232,28 @@ class Directory:
         """The part's file of a table, None where the unit wrote no such rows."""
         import pyarrow.parquet as pq
 
-        path = self.path(record.table, f"{part}.parquet")
+        names = (record.table, f"{part}.parquet")
         try:
-            return pq.ParquetFile(path, filesystem=self.fs, pre_buffer=False)
-        except OSError as error:
-            if _is_missing(error):
-                return None
-            raise
+            return pq.ParquetFile(self.path(*names), filesystem=self.fs, pre_buffer=False)
+        except OSError:
+            if not self._is_absent(*names):
+                raise
+        commit = self.read_json("commits", f"{part}.json")
+        if commit is not None and commit["rows"].get(record.table):
+            raise DataError(
+                f"{'/'.join([self.uri, *names])} is gone though its part is complete: delete "
+                f"{self.uri} and run its job again"
+            )
+        return None
+
+    def _is_absent(self, *names: str) -> bool:
+        """Whether there is no such file; s3 and gs answer reads of one with a plain OSError."""
+        import pyarrow.fs as pafs
+
+        try:
+            return bool(self.fs.get_file_info(self.path(*names)).type == pafs.FileType.NotFound)
+        except NotADirectoryError:
+            return True
 
 
 def open_directory(uri: str) -> Directory:
@@ -288,9 +303,3 @@ def _subschema(record: type[Record], columns: Sequence[str] | None) -> pa.Schema
 
 def _list(columns: Sequence[str] | None) -> list[str] | None:
     return None if columns is None else list(columns)
-
-
-def _is_missing(error: Exception) -> bool:
-    # s3 and gs answer a missing key with a plain OSError, not with FileNotFoundError
-    text = str(error)
-    return isinstance(error, FileNotFoundError) or "not exist" in text or "404" in text

@@ -201,6 +201,10 @@ class Attempts:
 
     def _bury(self, in_work: Sequence[str]) -> None:
         self._deaths += 1
+        if not in_work and self._deaths > 1:
+            # another unit of the worker was at work when it died
+            self._deaths -= 1
+            return
         if in_work:
             self._suspects = set(in_work)
         if self._deaths >= MAX_DEATHS and len(self._suspects) == 1:

@@ -22,7 +22,7 @@ from codeprm.records import (
     Verdict,
     content_hash,
 )
-from codeprm.tables.directory import FORMAT, Directory, open_directory
+from codeprm.tables.directory import FORMAT, Commit, Directory, open_directory
 
 
 def start_directory(
@@ -38,7 +38,8 @@ def start_directory(
     started = directory.started
     if started is None:
         _refuse_foreign(directory)
-        directory.write_json(
+        _write_started(
+            directory,
             {
                 "format": FORMAT,
                 "job": job,
@@ -48,7 +49,6 @@ def start_directory(
                 "buckets": buckets,
                 "started_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             },
-            "started.json",
         )
     elif started["config_hash"] != config_hash:
         raise ConfigError(
@@ -81,7 +81,7 @@ def finish_directory(
             "and run the job again"
         )
     if unique:
-        _require_unique(directory, [commit.unit for commit in commits])
+        _require_unique(directory, commits)
     rows: Counter[str] = Counter()
     counts: Counter[str] = Counter()
     for commit in commits:
@@ -135,11 +135,12 @@ def plain_config(config: Any) -> Any:
     return json.loads(json.dumps(values, sort_keys=True))
 
 
-def _require_unique(directory: Directory, parts: list[str]) -> None:
+def _require_unique(directory: Directory, commits: list[Commit]) -> None:
     # a row's id belongs to one problem and a problem to one bucket, so buckets are looked at alone
-    for _, of_bucket in itertools.groupby(parts, key=lambda part: part.split("-")[1]):
-        names = list(of_bucket)
+    for _, of_bucket in itertools.groupby(commits, key=lambda commit: commit.unit.split("-")[1]):
+        group = list(of_bucket)
         for record, keys in KEYS.items():
+            names = [commit.unit for commit in group if commit.rows.get(record.table)]
             ids = directory.read_table(record, names, keys)
             if (doubled := ids.num_rows - ids.group_by(list(keys)).aggregate([]).num_rows) > 0:
                 raise CodeprmError(
@@ -172,6 +173,13 @@ def _changed(prefix: str, old: Any, new: Any) -> Iterator[str]:
             yield from _changed(f"{prefix}.{key}".strip("."), old.get(key), new.get(key))
     elif old != new:
         yield f"{prefix} was {old!r}, now {new!r}"
+
+
+def _write_started(directory: Directory, started: dict[str, Any]) -> None:
+    try:
+        directory.write_json(started, "started.json")
+    except OSError as error:
+        raise ConfigError(f"cannot write {directory.uri} ({error}): give another --out") from error
 
 
 def _refuse_foreign(directory: Directory) -> None:

@@ -1,4 +1,4 @@
-"""The whole recipe on real engines, at a size at which it learns nothing: is everything wired?"""
+"""The whole recipe on real engines, at a size at which it learns by heart: is it all wired?"""
 
 from __future__ import annotations
 
