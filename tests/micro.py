@@ -21,7 +21,7 @@ def _short(setup: Setup[Config], steps: int, n_examples: int) -> Setup[Config]:
     return replace(
         setup,
         config=replace(setup.config, optimization=replace(optimization, epochs=epochs)),
-        scaling=replace(setup.scaling, checkpoint_every=10),
+        scaling=replace(setup.scaling, checkpoint_every=25),
     )
 
 

@@ -1,8 +1,9 @@
 """Completions from any server that speaks OpenAI's HTTP interface.
 
 Text prompts go to `/completions`, chats to `/chat/completions`. The client retries what may pass
-(429, 5xx, lost connections) with growing pauses; what is left fails that request alone. A wrong
-key or an unknown model fails them all, and stops the job.
+(429, 5xx, lost connections) with growing pauses. A server that still cannot be reached or has no
+room is an outage and stops the job, as a wrong key or an unknown model does; any other refusal
+fails that request alone.
 """
 
 from __future__ import annotations
@@ -103,6 +104,12 @@ class OpenAiBackend:
         except openai.NotFoundError as error:
             raise ConfigError(
                 f"{self._config.base_url} does not know {self.model!r}: {error.message}"
+            ) from error
+        except (openai.APIConnectionError, openai.RateLimitError) as error:
+            # what outlasts all retries is an outage: rows must not be given up for it
+            raise MissingError(
+                f"{self._config.base_url} does not answer ({type(error).__name__}: {error}): run "
+                "again when it does, what is finished is kept"
             ) from error
         except openai.OpenAIError as error:
             raise BackendError(

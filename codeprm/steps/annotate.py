@@ -142,7 +142,7 @@ class AnnotateStep:
     ) -> list[Record]:
         problem_id = whole.problem.problem_id
         # two solutions that differed in layout only can be equal once they are cleaned
-        unique = {solution.solution_id: solution for solution in kept}
+        unique = {s.solution_id: s for s in sorted(kept, key=lambda s: (s.origin, s.program))}
         left = {solution.solution_id for solution in chosen}
         detail = f"{len(chosen)} of its problem's {len(whole.solutions)} solutions were drawn"
         not_drawn = [

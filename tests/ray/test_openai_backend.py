@@ -15,7 +15,7 @@ import pytest
 
 from codeprm.backends.base import Generation, Request, Sampling
 from codeprm.backends.openai import OpenAiBackend, OpenAiConfig, Pace
-from codeprm.errors import BackendError, ConfigError
+from codeprm.errors import BackendError, ConfigError, MissingError
 from codeprm.prompts import Message, Prompt
 
 Answer = tuple[int, dict[str, Any]]
@@ -166,12 +166,12 @@ def test_what_fails_every_request_stops_the_job(server: Server, status: int, rea
         ask(server)
 
 
-def test_a_server_that_is_not_there_fails_the_request() -> None:
+def test_a_server_that_is_not_there_stops_the_job() -> None:
     backend = OpenAiBackend(
         OpenAiConfig(model="m", base_url="http://127.0.0.1:9/v1", api_key_env="", max_retries=0)
     )
     request = Request(request_id="r", prompt="p", seed=0, sampling=Sampling())
-    with pytest.raises(BackendError, match="APIConnectionError"):
+    with pytest.raises(MissingError, match=r"does not answer \(APIConnectionError"):
         asyncio.run(backend.generate(request))
 
 
