@@ -135,7 +135,8 @@ def parse_request(body: bytes, limits: ServeLimits) -> ScoreRequest:
     if len(body) > limits.max_body_mb << 20:
         raise Refusal(
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-            f"the request is larger than {limits.max_body_mb} MB: send fewer programs at once",
+            f"the request is too large, at most {limits.max_body_mb} MB are read: "
+            "send fewer programs",
         )
     try:
         request = ScoreRequest.model_validate_json(body)

@@ -42,7 +42,7 @@ def test_report_holds_what_it_promises(run: Path) -> None:
     stages = [row["stage"] for row in report["funnel"]]
     assert {"prepare", "verify", "annotate", "train_generator", "sample", "execute"} <= set(stages)
     assert {"merge", "label", "train_orm", "score"} <= set(stages)
-    assert (run / "report/index.html").read_text().startswith("<!doctype html>")
+    assert (run / "report/index.html").read_text().startswith("<!DOCTYPE html>")
 
 
 def test_nothing_about_test_problems_reaches_training(run: Path) -> None:
