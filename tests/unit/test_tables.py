@@ -235,3 +235,15 @@ def test_resumed_stage_does_only_what_is_missing(tmp_path: Path) -> None:
     assert journal.count("part-00000/0") == journal.count("part-00002/1") == 1
     ids = [s.solution_id for s in open_directory(stage.out).read_records(Solution)]
     assert len(ids) == len(set(ids)) == 6
+
+
+def test_a_unit_that_was_not_at_work_is_not_blamed(tmp_path: Path) -> None:
+    directory = start(tmp_path / "d")
+    items = [str(n) for n in range(16)]
+    Attempts(directory, "u", "run")
+    for _ in range(5):
+        attempts = Attempts(directory, "u", "run")
+        assert attempts.condemned == set()
+        assert [len(group) for group in attempts.groups(items)] == [4, 4, 4, 4]
+        attempts.enter(["0"])
+        attempts.enter(())
