@@ -24,7 +24,7 @@ quickstart: $(INSTALLED) ## the whole recipe on this machine, in about 15 minute
 test: $(INSTALLED) ## unit, sandbox and Ray tests
 	$(PY) -m pytest tests/unit tests/sandbox tests/ray
 
-test-slow: $(INSTALLED) ## long fuzzing and fault injection
+test-slow: $(INSTALLED) ## fault injection: kills in the middle of whole runs
 	$(PY) -m pytest tests/slow
 
 test-gpu: ## tests that need a GPU, in an environment made from requirements/gpu.txt

@@ -53,7 +53,7 @@ class Task(NamedTuple):
     run: Callable[[], Any]
 
     def seconds(self) -> float:
-        """Of the longest of its stages, over all sessions that finished one."""
+        """Of the longest of its stages, in the sessions that finished them."""
         manifests = (open_directory(out).require_complete() for out in self.outs)
         return max(float(manifest["wall_s"]) for manifest in manifests)
 
