@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from codeprm.errors import UserError
+from codeprm.places import with_absolute_places
 
 Args = TypeVar("Args")
 
@@ -27,7 +28,7 @@ def run(main: Callable[[Args], None], args_type: type[Args]) -> None:
     doc = sys.modules["__main__"].__doc__
     args = tyro.cli(args_type, description=doc, config=(tyro.conf.OmitArgPrefixes,))
     try:
-        main(args)
+        main(with_absolute_places(args))
     except UserError as error:
         sys.stderr.write(f"error: {error}\n")
         sys.exit(2)

@@ -13,6 +13,7 @@ from codeprm.backends.rules_backend import RulesConfig
 from codeprm.backends.vllm_engine import VllmConfig
 from codeprm.cli import run
 from codeprm.errors import ConfigError
+from codeprm.places import Place
 from codeprm.steps.annotate import AnnotateConfig, annotate_stage
 from codeprm.steps.base import Workers
 
@@ -21,9 +22,9 @@ from codeprm.steps.base import Workers
 class Args:
     """Add reasoning steps to solutions."""
 
-    data: str
+    data: Place
     """Dataset directory whose solutions pass their tests."""
-    out: str
+    out: Place
     """Dataset directory to write, local path or URI."""
     rules: bool = False
     """Insert comments by rule, for mini-TACO and for trying things out; no model is asked."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from codeprm.cli import run
+from codeprm.places import Place
 from codeprm.steps.base import Workers
 from codeprm.steps.execute import ExecuteConfig, execute_stage
 
@@ -16,11 +17,11 @@ from codeprm.steps.execute import ExecuteConfig, execute_stage
 class Args:
     """Grade completions in the sandbox."""
 
-    data: str
+    data: Place
     """Dataset directory with the problems and their cases."""
-    completions: str
+    completions: Place
     """Directory that the sample job wrote or, with --follow, is writing."""
-    out: str
+    out: Place
     """Directory of verdicts to write, local path or URI."""
     follow: bool = False
     """Also grade the parts that a running sample job has yet to commit."""

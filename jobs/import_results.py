@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from codeprm.cli import run
+from codeprm.places import Place
 from codeprm.steps.base import Workers
 from codeprm.steps.import_results import ImportConfig, import_stages
 
@@ -16,11 +17,11 @@ from codeprm.steps.import_results import ImportConfig, import_stages
 class Args:
     """Read samples, verdicts and scores that another system left."""
 
-    source: str
+    source: Place
     """Result file, gzipped JSON or plain; local path or URI."""
-    data: str
+    data: Place
     """Dataset directory with the problems, matched by statement or by name."""
-    out: str
+    out: Place
     """Folder for the three directories to write, local path or URI."""
     config: ImportConfig = field(default_factory=ImportConfig)
     workers: Workers = field(default_factory=Workers)

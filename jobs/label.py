@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from codeprm.cli import run
+from codeprm.places import Place
 from codeprm.steps.base import Workers
 from codeprm.steps.label import LabelConfig, label_stage, require_both_classes
 
@@ -17,13 +18,13 @@ from codeprm.steps.label import LabelConfig, label_stage, require_both_classes
 class Args:
     """Make the reward model's training examples."""
 
-    data: str
+    data: Place
     """Dataset directory with the problems."""
-    completions: str
+    completions: Place
     """Directory that the sample or import_results job wrote."""
-    verdicts: str
+    verdicts: Place
     """Directory that the execute job wrote for them."""
-    out: str
+    out: Place
     """Directory of examples to write, local path or URI."""
     config: LabelConfig = field(default_factory=LabelConfig)
     workers: Workers = field(default_factory=Workers)

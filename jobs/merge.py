@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from codeprm.cli import run
+from codeprm.places import Place
 from codeprm.steps.base import Workers
 from codeprm.steps.merge import MergeConfig, MergeInputs, merge_stage
 
@@ -17,15 +18,15 @@ from codeprm.steps.merge import MergeConfig, MergeInputs, merge_stage
 class Args:
     """Unite the solutions of a dataset with programs that a model wrote and that passed."""
 
-    data: str
+    data: Place
     """Dataset directory of the natural solutions."""
-    completions: tuple[str, ...]
+    completions: tuple[Place, ...]
     """Directories of completions; any number."""
-    verdicts: tuple[str, ...]
+    verdicts: tuple[Place, ...]
     """Directories of their verdicts, in the same order."""
-    out: str
+    out: Place
     """Dataset directory to write, local path or URI."""
-    sampled_from: str | None = None
+    sampled_from: Place | None = None
     """Dataset directory that was sampled from, for problems that --data does not hold."""
     config: MergeConfig = field(default_factory=MergeConfig)
     workers: Workers = field(default_factory=Workers)

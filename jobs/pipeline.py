@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from codeprm.cli import run
+from codeprm.places import Place
 from codeprm.recipes import recipe_named
 
 
@@ -17,7 +18,7 @@ class Args:
 
     recipe: str = "tiny"
     """Name of the recipe: tiny, starcoder2_3b, starcoder2_15b."""
-    out: str
+    out: Place
     """Run directory, local path or URI; the same one again resumes the run."""
     seed: int = 0
     """Makes every draw of the recipe anew."""

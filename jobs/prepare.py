@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from codeprm.cli import run
+from codeprm.places import Place
 from codeprm.steps.base import Workers
 from codeprm.steps.prepare import PrepareConfig
 
@@ -16,7 +17,7 @@ from codeprm.steps.prepare import PrepareConfig
 class Args:
     """Read, clean, repair and unite the problems of a dataset."""
 
-    out: str
+    out: Place
     """Directory to write, local path or URI."""
     config: PrepareConfig = field(default_factory=PrepareConfig)
     workers: Workers = field(default_factory=Workers)

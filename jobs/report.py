@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from codeprm.cli import run
 from codeprm.evaluation.make import ReportConfig, ReportInputs, make_report
+from codeprm.places import Place
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,7 +18,7 @@ class Args:
     """Evaluate a generator and, with scores, a reward model."""
 
     inputs: ReportInputs
-    out: str
+    out: Place
     """Directory to write, local path or URI; a report that is there is written again."""
     config: ReportConfig = field(default_factory=ReportConfig)
 

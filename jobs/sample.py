@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from codeprm.backends.flags import Server, chosen_backend
 from codeprm.backends.vllm_engine import VllmConfig
 from codeprm.cli import run
+from codeprm.places import Place
 from codeprm.steps.base import Workers
 from codeprm.steps.sample import SampleConfig, sample_stage
 
@@ -20,9 +21,9 @@ from codeprm.steps.sample import SampleConfig, sample_stage
 class Args:
     """Sample completions."""
 
-    data: str
+    data: Place
     """Dataset directory with the problems."""
-    out: str
+    out: Place
     """Directory of completions to write, local path or URI."""
     engine: VllmConfig
     server: Server = field(default_factory=Server)

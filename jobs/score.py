@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from codeprm.backends.vllm_engine import VllmConfig
 from codeprm.cli import run
+from codeprm.places import Place
 from codeprm.steps.base import Workers
 from codeprm.steps.score import score_stage
 
@@ -17,11 +18,11 @@ from codeprm.steps.score import score_stage
 class Args:
     """Score completions with a reward model."""
 
-    data: str
+    data: Place
     """Dataset directory with the problems."""
-    completions: str
+    completions: Place
     """Directory that the sample job wrote or, with --follow, is writing."""
-    out: str
+    out: Place
     """Directory of scores to write, local path or URI."""
     engine: VllmConfig
     follow: bool = False

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from codeprm.cli import run
+from codeprm.places import Place
 from codeprm.training.overrides import Overrides
 
 
@@ -15,9 +16,9 @@ from codeprm.training.overrides import Overrides
 class Args:
     """Fine-tune a generator on the solutions of a dataset directory."""
 
-    data: str
+    data: Place
     """Dataset directory with the solutions."""
-    out: str
+    out: Place
     """Directory of the checkpoint to write, local path or URI."""
     recipe: str = "starcoder2_3b"
     """Recipe that the settings come from; the flags below replace single ones."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from codeprm.cli import run
+from codeprm.places import Place
 from codeprm.training.overrides import Overrides
 
 
@@ -16,9 +17,9 @@ from codeprm.training.overrides import Overrides
 class Args:
     """Train the reward model on the examples that the label job wrote."""
 
-    examples: str
+    examples: Place
     """Directory of the label job."""
-    out: str
+    out: Place
     """Directory of the checkpoint to write, local path or URI."""
     recipe: str = "starcoder2_3b"
     """Recipe that the settings come from; the flags below replace single ones."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from codeprm.cli import run
+from codeprm.places import Place
 from codeprm.steps.base import Workers
 from codeprm.steps.verify import VerifyConfig, verify_stage
 
@@ -16,9 +17,9 @@ from codeprm.steps.verify import VerifyConfig, verify_stage
 class Args:
     """Run every problem's solutions on its tests and keep what passes."""
 
-    data: str
+    data: Place
     """Dataset directory that the prepare job wrote."""
-    out: str
+    out: Place
     """Dataset directory to write, local path or URI."""
     config: VerifyConfig = field(default_factory=VerifyConfig)
     workers: Workers = field(default_factory=Workers)

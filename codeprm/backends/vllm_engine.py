@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from codeprm.backends.checkpoint import local_checkpoint, model_name
 from codeprm.errors import BackendError, ConfigError, MissingError
+from codeprm.places import ModelPlace
 
 if TYPE_CHECKING:
     from vllm.engine.arg_utils import AsyncEngineArgs
@@ -50,7 +51,7 @@ logger = logging.getLogger(__name__)
 class VllmConfig:
     """A model and how vLLM holds it."""
 
-    model: str
+    model: ModelPlace
     """Checkpoint in Hugging Face layout, a directory or a URI; or a Hub repository."""
     revision: str | None = None
     """Revision of a Hub repository."""

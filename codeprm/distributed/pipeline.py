@@ -29,6 +29,7 @@ from codeprm.evaluation.funnel import funnel_row
 from codeprm.evaluation.make import ReportInputs, make_report
 from codeprm.evaluation.report import reasons
 from codeprm.memory import MemoryWatch
+from codeprm.places import absolute
 from codeprm.recipes.base import Recipe
 from codeprm.steps.annotate import annotate_stage
 from codeprm.steps.base import Stage
@@ -71,7 +72,7 @@ class Layout:
 def run_pipeline(recipe: Recipe, out: str) -> str:
     """Run what is missing of a recipe; returns the results table."""
     connect()
-    at = Layout(out)
+    at = Layout(absolute(out))
     elapsed_s = 0.0
     with MemoryWatch(open_directory(out)) as memory:
         for task in tasks(recipe, at):

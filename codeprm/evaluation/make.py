@@ -18,6 +18,7 @@ from codeprm.evaluation.report import Report
 from codeprm.evaluation.samples import Sources, read_samples
 from codeprm.evaluation.text_table import funnel_table, results_table
 from codeprm.evaluation.verdict_changes import compare_directories
+from codeprm.places import Place
 from codeprm.tables import Directory
 
 
@@ -37,15 +38,15 @@ class ReportConfig:
 class ReportInputs:
     """The directories that the report is about."""
 
-    completions: str
+    completions: Place
     """Directory that the sample or import_results job wrote."""
-    verdicts: str
+    verdicts: Place
     """Directory of their verdicts."""
-    scores: str | None = None
+    scores: Place | None = None
     """Directory of their scores; without it only the generator is evaluated."""
-    data: str | None = None
+    data: Place | None = None
     """Dataset directory of the problems, for names and difficulties."""
-    imported: str | None = None
+    imported: Place | None = None
     """Directory of imported verdicts to compare ours with."""
 
 

@@ -19,6 +19,7 @@ from codeprm.cleaning import CleanConfig, Cleaned, clean, unite
 from codeprm.datasets import dataset_named
 from codeprm.datasets.base import Part, row_id_of
 from codeprm.errors import ConfigError, DataError
+from codeprm.places import ModelPlace
 from codeprm.records import Case, Problem, Record, Rejected, Solution
 from codeprm.steps.base import Item, Stage, Unit, Workers
 from codeprm.steps.follow import bucket_units
@@ -36,7 +37,7 @@ class PrepareConfig:
 
     dataset: str = "minitaco"
     """Name of the dataset: minitaco, taco."""
-    source: str = ""
+    source: ModelPlace = ""
     """Path or Hub id to read it from; empty: where the dataset lives."""
     split: str = "train"
     """Split to read; keep test out of training."""
@@ -46,7 +47,7 @@ class PrepareConfig:
     """Read at most so many rows of the source; 0 reads all."""
     buckets: int = 64
     """Into how many parts the problems are divided; parts are what work is shared by."""
-    tokenizer: str = ""
+    tokenizer: ModelPlace = ""
     """Checkpoint or Hub repository whose tokens the length rule counts; empty: bytes only."""
     clean: CleanConfig = field(default_factory=CleanConfig)
     """The cleaning rules."""

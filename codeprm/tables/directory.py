@@ -6,10 +6,10 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from codeprm.errors import ConfigError, DataError
+from codeprm.places import absolute
 from codeprm.records import Record, bucket_of, schema_of
 
 if TYPE_CHECKING:
@@ -276,7 +276,7 @@ def filesystem(uri: str) -> tuple[pafs.FileSystem, str]:
     import pyarrow.fs as pafs
 
     if "://" not in uri:
-        return pafs.LocalFileSystem(), str(Path(uri).expanduser().absolute())
+        return pafs.LocalFileSystem(), absolute(uri)
     try:
         fs, path = pafs.FileSystem.from_uri(uri)
         return fs, path

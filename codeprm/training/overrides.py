@@ -6,6 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
+from codeprm.places import ModelPlace
 from codeprm.training.config import Config, Setup
 
 
@@ -13,7 +14,7 @@ from codeprm.training.config import Config, Setup
 class Overrides:
     """Flags of the training jobs."""
 
-    model: str | None = None
+    model: ModelPlace | None = None
     """Checkpoint to start from, a directory or a Hub repository."""
     revision: str | None = None
     """Revision of a Hub repository."""

@@ -107,7 +107,7 @@ def test_too_many_requests_are_turned_away(url: str) -> None:
             posts = [client.post(f"{url}/v1/score", json=body) for body in bodies]
             return [answer.status_code for answer in await asyncio.gather(*posts)]
 
-    # how many of the twelve get in depends on when they arrive; that some do and some do not is ours
+    # how many get in depends on when they arrive
     assert set(asyncio.run(burst())) == {200, 429}
 
 
