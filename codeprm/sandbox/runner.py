@@ -17,6 +17,7 @@ from collections.abc import Generator, Iterable
 from typing import Self
 
 from codeprm.errors import SandboxError
+from codeprm.sandbox.levels import Level
 from codeprm.sandbox.process import ZygoteProcess
 from codeprm.sandbox.runs import CallInput, Limits, RunResult, RunStatus, StdinInput
 
@@ -27,8 +28,9 @@ MAX_PROGRAM_BYTES = 4 << 20
 
 
 class Sandbox:
-    def __init__(self, *, python: str = sys.executable) -> None:
+    def __init__(self, *, python: str = sys.executable, floor: Level = Level.F2) -> None:
         self._python = python
+        self._floor = floor
         self._zygote: ZygoteProcess | None = None
         self._loaded: object | None = None
         self._compile_error: str | None = None

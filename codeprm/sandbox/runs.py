@@ -35,6 +35,8 @@ class RunStatus(StrEnum):
     MEMORY_LIMIT = "memory_limit"
     OUTPUT_LIMIT = "output_limit"
     SECURITY = "security"
+    FLAKY = "flaky"
+    """Near a limit, and two runs of the same test disagree."""
     SANDBOX_ERROR = "sandbox_error"
 
 
