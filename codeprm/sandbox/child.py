@@ -8,10 +8,10 @@ then the entry point is called once and its value goes up the report pipe.
 from __future__ import annotations
 
 import atexit
-import builtins
 import gc
 import json
 import os
+import re
 import signal
 import sys
 import threading
@@ -20,50 +20,50 @@ from dataclasses import dataclass
 from types import CodeType, ModuleType
 from typing import Any, NoReturn
 
-from codeprm.sandbox import policy, values, wire
+from codeprm.sandbox import kernel, values, wire
+from codeprm.sandbox.confinement import MAX_FILES, Confinement, confine_test
+from codeprm.sandbox.wire import FILES
 
-REPORT = 3
-MAX_INHERITED = 4096
-RECURSION_LIMIT = 10**6
 CALL_MODULE = "solution"
 FLUSH_FAILED = 120
 
+# (name in sys, descriptor, mode, what becomes of text that is not UTF-8)
 STREAMS = (
-    ("stdin", 0, "r", "strict"),
-    ("stdout", 1, "w", "strict"),
-    ("stderr", 2, "w", "backslashreplace"),
+    ("stdin", FILES.stdin, "r", "strict"),
+    ("stdout", FILES.stdout, "w", "strict"),
+    ("stderr", FILES.stderr, "w", "backslashreplace"),
 )
+# What a program says that may leave output in a buffer of its own making, or do things when freed.
+LEAVES_FILES = re.compile(rb"open|Wrapper|Buffered|__del__|finalize")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Test:
-    """All that one process is told; `descriptors` are input, stdout, stderr, report."""
+    """All that one process is told."""
 
     program: CodeType
     entry_point: str | None
-    descriptors: list[int]
-    predefined: dict[str, object]
+    module: ModuleType
+    leaves_files: bool
     cpu_time_s: float
     address_space: int
-    seccomp: bytes | None
+    confinement: Confinement
 
 
 def main(test: Test) -> NoReturn:
     status = None
     try:
-        policy.die_with_parent()
-        os.setsid()
-        _normal_python()
-        arguments = _arrange_files(test)
-        policy.confine(
-            cpu_time_s=test.cpu_time_s, address_space=test.address_space, seccomp=test.seccomp
-        )
-        module = ModuleType("__main__" if test.entry_point is None else CALL_MODULE)
+        kernel.die_with_parent()
+        arguments = None if test.entry_point is None else _take_arguments()
+        os.closerange(FILES.report + 1, MAX_FILES)
+        confine_test(test.confinement, cpu_time_s=test.cpu_time_s, address_space=test.address_space)
+        module = test.module
+        if test.entry_point is not None:
+            module.__name__ = CALL_MODULE
         sys.modules[module.__name__] = module
-        module.__dict__.update(test.predefined, __builtins__=builtins)
         status = 1
         status = _run(lambda: _execute(test, module.__dict__, arguments))
-        status = _finish(status, module)
+        status = _finish(status, module if test.leaves_files else None)
     finally:
         # A forked process must never return into the supervisor's loop. An unexplained SIGKILL is
         # the owner's sign for a fault that is not the program's.
@@ -72,35 +72,28 @@ def main(test: Test) -> NoReturn:
         os._exit(status or 0)
 
 
-def _arrange_files(test: Test) -> list[Any] | None:
-    """Files 0, 1, 2 and the report pipe, nothing else; the arguments if this is a call."""
-    given, stdout, stderr, report = test.descriptors
-    arguments: list[Any] | None = None
-    if test.entry_point is not None:
-        with open(given, "rb", closefd=False) as file:
-            arguments = json.loads(file.read())
-        given = os.open(os.devnull, os.O_RDONLY)
-    for target, descriptor in enumerate((given, stdout, stderr, report)):
-        os.dup2(descriptor, target, inheritable=True)
-    os.closerange(REPORT + 1, MAX_INHERITED)
+def text_streams() -> None:
+    """sys.stdin and the others, over the descriptors that all tests of a slot use in turn."""
     for name, descriptor, mode, errors in STREAMS:
-        stream = _text_file(descriptor, mode, errors)
+        buffering = 1 if descriptor == FILES.stderr else -1
+        stream = open(  # noqa: SIM115  it lives as long as the process
+            descriptor, mode, buffering, encoding="utf-8", errors=errors, newline="\n",
+            closefd=False,
+        )  # fmt: skip
         setattr(sys, name, stream)
         setattr(sys, f"__{name}__", stream)
+
+
+def leaves_files(source: bytes) -> bool:
+    """Whether freeing a program's objects at its end may still write, or run code of its own."""
+    return LEAVES_FILES.search(source) is not None
+
+
+def _take_arguments() -> list[Any]:
+    with open(FILES.stdin, "rb", closefd=False) as file:
+        arguments: list[Any] = json.loads(file.read())
+    os.dup2(FILES.nothing, FILES.stdin)
     return arguments
-
-
-def _text_file(descriptor: int, mode: str, errors: str) -> Any:
-    buffering = 1 if descriptor == 2 else -1
-    return open(
-        descriptor, mode, buffering, encoding="utf-8", errors=errors, newline="\n", closefd=False
-    )
-
-
-def _normal_python() -> None:
-    sys.argv = ["main.py"]
-    sys.setrecursionlimit(RECURSION_LIMIT)
-    sys.set_int_max_str_digits(0)
 
 
 def _execute(test: Test, names: dict[str, Any], arguments: list[Any] | None) -> None:
@@ -159,15 +152,16 @@ def _print_error(message: object) -> None:
     sys.stderr.write(f"{message}\n")
 
 
-def _finish(status: int, module: ModuleType) -> int:
+def _finish(status: int, leaving: ModuleType | None) -> int:
     """What the interpreter does at its end: joins threads, runs exit handlers, flushes, frees."""
     status = _run(threading._shutdown) or status  # type: ignore[attr-defined]
     atexit._run_exitfuncs()
     if _run(_flush_streams):
         status = FLUSH_FAILED
-    # Files that the program opened and left open are flushed when they are freed.
-    module.__dict__.clear()
-    gc.collect()
+    if leaving is not None:
+        # Files that the program opened and left open are flushed when they are freed.
+        leaving.__dict__.clear()
+        gc.collect()
     return status
 
 
@@ -180,4 +174,4 @@ def _flush_streams() -> None:
 def _report(data: bytes) -> None:
     view = memoryview(data)
     while view:
-        view = view[os.write(REPORT, view) :]
+        view = view[os.write(FILES.report, view) :]

@@ -6,37 +6,72 @@ control socket; and the zygote dies with it, so killing it is killing the slot.
 
 from __future__ import annotations
 
+import fcntl
+import json
 import os
 import resource
 import sys
+from typing import Any
 
-from codeprm.sandbox import policy
+from codeprm.sandbox import kernel, namespaces
+from codeprm.sandbox.wire import FILES
 
 STACK_BYTES = 1 << 30
+MAX_FILES = 1 << 16
 
 BOOT = (
-    "import sys; sys.path += sys.argv[3:]; "
-    "from codeprm.sandbox.{module} import main; main(int(sys.argv[1]), sys.argv[2])"
+    "import sys, json; told = json.loads(sys.argv[1]); sys.path += told['paths']; "
+    "from codeprm.sandbox.{module} import main; main(told)"
 )
 
 
-def command(python: str, module: str, control: int, level: str, paths: list[str]) -> list[str]:
-    """An interpreter that sees only `paths` and its own library, and runs `module.main`."""
+def command(python: str, module: str, told: dict[str, Any]) -> list[str]:
+    """An interpreter that sees only `told["paths"]` and its own library, and runs `module.main`."""
     flags = ["-P", "-s", "-S", "-X", "utf8"]
-    return [python, *flags, "-c", BOOT.format(module=module), str(control), level, *paths]
+    return [python, *flags, "-c", BOOT.format(module=module), json.dumps(told)]
 
 
-def main(control: int, level: str) -> None:
-    names = policy.enter_namespaces()
+def main(told: dict[str, Any]) -> None:
+    """Enter, fork and wait.
+
+    `told`: "paths" (codeprm's own first), "report" and "control" (descriptors), "preload" (what
+    the zygote imports), "without" (layers to leave out).
+    """
+    python = os.path.realpath(sys.executable)
+    package = os.path.join(told["paths"][0], "codeprm")
+    processes = os.open("/proc", os.O_PATH | os.O_DIRECTORY)
+    told["namespaces"] = []
+    if "namespaces" not in told["without"]:
+        told["namespaces"] = namespaces.enter([package, *told["paths"][1:]])
+    told["slot"] = os.getpid()
     pid = os.fork()
     if pid:
-        os.close(control)
+        os.closerange(0, MAX_FILES)
         sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) != 0)
-    policy.die_with_parent()
+    kernel.die_with_parent()
     _allow_deep_stacks()
-    os.set_inheritable(control, True)
-    arguments = command(sys.executable, "zygote", control, "+".join([level, *names]), sys.argv[3:])
-    os.execv(sys.executable, arguments)
+    _arrange_files(told, os.open("self/statm", os.O_RDONLY, dir_fd=processes))
+    os.execv(python, command(python, "zygote", told))
+
+
+def _arrange_files(told: dict[str, Any], size: int) -> None:
+    """Descriptors 0, 1 and 2 are in place; the others go where `FILES` says."""
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    wanted = {
+        FILES.report: told["report"],
+        FILES.control: told["control"],
+        FILES.nothing: nothing,
+        FILES.size: size,
+    }
+    # Out of the way first: one may lie where another belongs.
+    aside = {target: _moved_up(given) for target, given in wanted.items()}
+    for target, given in aside.items():
+        os.dup2(given, target, inheritable=True)
+    os.closerange(FILES.size + 1, MAX_FILES)
+
+
+def _moved_up(descriptor: int) -> int:
+    return fcntl.fcntl(descriptor, fcntl.F_DUPFD, FILES.size + 1)
 
 
 def _allow_deep_stacks() -> None:

@@ -41,7 +41,7 @@ def level_of(layers: Collection[str], landlock: int) -> Level:
         return Level.F3
     if landlock == 0:
         return Level.F2
-    if NAMESPACES <= set(layers):
+    if set(layers) >= NAMESPACES:
         return Level.F0
     return Level.F1 if landlock >= LANDLOCK_WITH_SCOPES else Level.F1B
 

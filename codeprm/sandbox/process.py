@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import math
 import os
 import select
 import signal
@@ -10,20 +11,24 @@ import socket
 import subprocess
 import sysconfig
 import time
+from collections.abc import Collection
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from codeprm.errors import SandboxError
 from codeprm.sandbox import values, wire
 from codeprm.sandbox.launcher import command
+from codeprm.sandbox.levels import Level
+from codeprm.sandbox.preload import Preload
 from codeprm.sandbox.runs import CallInput, Limits, RunResult, RunStatus, StdinInput
-from codeprm.sandbox.streams import Streams, memory_file
+from codeprm.sandbox.streams import Streams
+from codeprm.sandbox.timing import MAX_WALL_FACTOR, Ending, wall_allowance_s
 
 START_TIMEOUT_S = 60.0
 COMPILE_TIMEOUT_S = 30.0
 # Beyond the wall limit, which the supervisor enforces: after this it is taken for lost.
 GRACE_S = 10.0
-LEVEL = "F3"
+KNOWN = frozenset({"ready", "loaded", "lost", "late", "ended"})
 
 ENVIRONMENT = {
     "HOME": "/",
@@ -38,65 +43,88 @@ ENVIRONMENT = {
 }
 
 
+class Held(NamedTuple):
+    """What holds the programs of a slot."""
+
+    level: Level
+    layers: tuple[str, ...]
+
+
+class Run(NamedTuple):
+    """A test's result, and the report that it was made of."""
+
+    result: RunResult
+    ending: Ending
+
+
 class ZygoteProcess:
     """Started when made; usable until the first SandboxError, then only to be closed."""
 
-    def __init__(self, python: str) -> None:
+    def __init__(self, python: str, preload: Preload, without: Collection[str] = ()) -> None:
+        self.streams = Streams()
         self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.log = os.memfd_create("log", os.MFD_CLOEXEC)
+        told: dict[str, Any] = {
+            "paths": _library_paths(),
+            "report": self.streams.report.writer,
+            "control": theirs.fileno(),
+            "preload": preload.value,
+            "without": list(without),
+        }
         try:
             with theirs:
                 self.process = subprocess.Popen(
-                    command(python, "launcher", theirs.fileno(), LEVEL, _library_paths()),
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.DEVNULL,
-                    stderr=self.log,
+                    command(python, "launcher", told),
+                    stdin=self.streams.stdin,
+                    stdout=self.streams.stdout.writer,
+                    stderr=self.streams.stderr.writer,
                     cwd="/",
                     env=ENVIRONMENT,
-                    pass_fds=[theirs.fileno()],
+                    pass_fds=[told["control"], told["report"]],
                     start_new_session=True,
                 )
         except OSError as error:
             self.control.close()
-            os.close(self.log)
+            self.streams.close()
             raise SandboxError(f"the sandbox cannot start {python}: {error}") from error
-        self.level = ""
+        self.held = Held(Level.F3, ())
 
     def wait_until_ready(self) -> None:
-        self.level = str(self._expect("ready", START_TIMEOUT_S)["level"])
+        """Until programs can be loaded; `held` tells what holds them."""
+        self.streams.begin(0)
+        self.held = parse_ready(self._expect("ready", START_TIMEOUT_S))
 
     def load(self, program: bytes, limits: Limits) -> str | None:
         """Compiles; the reason if that is impossible."""
-        descriptor = memory_file(program)
-        body = {
-            "do": "load",
-            "memory_mb": limits.memory_mb,
-            "cpu_time_s": limits.cpu_time_s,
-            "wall_s": limits.wall_s,
-        }
-        try:
-            self._send(body, [descriptor])
-        finally:
-            os.close(descriptor)
+        self.streams.give(program)
+        self.streams.begin(0)
+        self._send(
+            {
+                "do": "load",
+                "memory_mb": limits.memory_mb,
+                "cpu_time_s": limits.cpu_time_s,
+                "wall_s": limits.wall_s,
+            }
+        )
         answer = self._expect("loaded", COMPILE_TIMEOUT_S, or_lost=True)
         if answer["is"] == "lost":
-            return f"the compiler ended with status {answer['code']}"
-        error = answer["error"]
+            return f"the compiler ended with status {answer.get('code')}"
+        error = answer.get("error")
         return None if error is None else str(error)
 
     def unload(self) -> None:
+        """The program is no longer needed."""
         self._send({"do": "unload"})
 
-    def run(self, test: StdinInput | CallInput, limits: Limits) -> RunResult:
-        call = isinstance(test, CallInput)
-        given = test.arguments if isinstance(test, CallInput) else test.data
-        with Streams(given, limits.output_bytes) as streams:
-            entry_point = test.entry_point if isinstance(test, CallInput) else None
-            self._send({"do": "test", "entry_point": entry_point}, streams.descriptors)
-            streams.hand_over()
-            ending = self._pump(streams, limits)
-            streams.finish()
-            return _result(ending, streams, limits, call=call)
+    def run(self, test: StdinInput | CallInput, limits: Limits) -> Run:
+        """One test of the loaded program."""
+        is_call = isinstance(test, CallInput)
+        self.streams.give(test.arguments if isinstance(test, CallInput) else test.data)
+        self.streams.begin(limits.output_bytes)
+        entry_point = test.entry_point if isinstance(test, CallInput) else None
+        self._send({"do": "test", "entry_point": entry_point})
+        ending = self._pump(limits)
+        self.streams.finish()
+        return Run(result_of(ending, self.streams, limits, is_call=is_call), ending)
 
     def close(self) -> None:
         """The end of the control socket ends the zygote; the launcher takes the rest with it."""
@@ -106,65 +134,139 @@ class ZygoteProcess:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
-        os.close(self.log)
+        self.streams.close()
 
-    def _pump(self, streams: Streams, limits: Limits) -> dict[str, Any]:
+    def _pump(self, limits: Limits) -> Ending:
         """Reads the test's pipes until its supervisor reports the end."""
         poller = select.poll()
         poller.register(self.control, select.POLLIN)
-        drains = {drain.reader: drain for drain in streams.drains}
+        drains = {drain.reader: drain for drain in self.streams.drains}
         for reader in drains:
             poller.register(reader, select.POLLIN)
-        deadline = time.monotonic() + limits.wall_s + GRACE_S
+        deadline = time.monotonic() + limits.wall_s * MAX_WALL_FACTOR + GRACE_S
         stopped = False
         while True:
             left_ms = (deadline - time.monotonic()) * 1000
             ready = [descriptor for descriptor, _ in poller.poll(max(0.0, left_ms))]
             if self.control.fileno() in ready or left_ms <= 0:
-                return self._expect("ended", 0)
+                body, descriptors = self._receive("ended", 0)
+                if body["is"] == "ended":
+                    return parse_ending(body)
+                if body["is"] != "late":
+                    raise self._fault(f"said {str(body)[:200]} in place of 'ended'")
+                waited_s = self._time_without_core(descriptors)
+                if not stopped:
+                    self._send(answer_late(body, limits, waited_s))
             for reader in ready:
-                drains[reader].read()
-                if drains[reader].ended:
-                    poller.unregister(reader)
-            if streams.overflowed and not stopped:
+                if reader in drains:
+                    drains[reader].read()
+            if self.streams.overflowed and not stopped:
                 self._send({"do": "stop"})
                 stopped = True
 
-    def _send(self, body: dict[str, Any], descriptors: list[int] | None = None) -> None:
+    def _time_without_core(self, descriptors: list[int]) -> float:
         try:
-            wire.send(self.control, body, descriptors or [])
+            return sum(map(seconds_without_core, descriptors))
+        finally:
+            for descriptor in descriptors:
+                os.close(descriptor)
+
+    def _send(self, body: dict[str, Any]) -> None:
+        try:
+            wire.send(self.control, body)
         except OSError as error:
             raise self._fault(f"does not listen ({error})") from error
 
     def _expect(self, kind: str, timeout_s: float, *, or_lost: bool = False) -> dict[str, Any]:
+        body, descriptors = self._receive(kind, timeout_s)
+        for descriptor in descriptors:
+            os.close(descriptor)
+        if body["is"] != kind and not (or_lost and body["is"] == "lost"):
+            raise self._fault(f"said {str(body)[:200]} in place of {kind!r}")
+        return body
+
+    def _receive(self, kind: str, timeout_s: float) -> tuple[dict[str, Any], list[int]]:
         poller = select.poll()
         poller.register(self.control, select.POLLIN)
         if not poller.poll(timeout_s * 1000):
             raise self._fault(f"did not say {kind!r} in time")
         try:
-            body = wire.receive(self.control).body
-        except (OSError, ValueError) as error:
+            body, descriptors = wire.receive(self.control)
+        except (OSError, ValueError, RecursionError) as error:
             raise self._fault(f"cannot be understood ({error})") from error
         if body is None:
             raise self._fault("ended")
-        if body["is"] != kind and not (or_lost and body["is"] == "lost"):
-            raise self._fault(f"said {body} in place of {kind!r}")
-        return body
+        if body.get("is") not in KNOWN:
+            raise self._fault(f"said {str(body)[:200]}")
+        return body, descriptors
 
     def _fault(self, what: str) -> SandboxError:
-        size = os.fstat(self.log).st_size
-        tail = os.pread(self.log, 1000, max(0, size - 1000)).decode("utf-8", "replace").strip()
+        self.streams.stderr.finish()
+        tail = bytes(self.streams.stderr.kept[-1000:]).decode("utf-8", "replace").strip()
         return SandboxError(
             f"the sandbox process {self.process.pid} {what}: {tail or 'no message'}"
         )
 
 
-def _result(ending: dict[str, Any], streams: Streams, limits: Limits, *, call: bool) -> RunResult:
+def parse_ready(body: dict[str, Any]) -> Held:
+    """SandboxError where it is not what a zygote says."""
+    try:
+        layers = body["layers"]
+        if not isinstance(layers, list) or not all(isinstance(name, str) for name in layers):
+            raise TypeError("layers are not names")
+        return Held(Level(body["level"]), tuple(layers))
+    except (KeyError, TypeError, ValueError) as error:
+        raise SandboxError(f"a zygote reported {str(body)[:200]}") from error
+
+
+def parse_ending(body: dict[str, Any]) -> Ending:
+    """SandboxError where it is not what a supervisor says: the one report that decides verdicts."""
+    try:
+        ending = Ending(*(body[name] for name in Ending._fields))
+        if type(ending.code) is not int or type(ending.peak_kb) is not int:
+            raise TypeError("not an integer")
+        for seconds in (ending.cpu_s, ending.wall_s):
+            if type(seconds) not in (int, float) or not 0 <= seconds < math.inf:
+                raise ValueError("not a time")
+        if ending.stop not in (None, "cpu", "wall", "owner"):
+            raise ValueError("no reason to stop")
+        return ending
+    except (KeyError, TypeError, ValueError) as error:
+        raise SandboxError(f"a supervisor reported {str(body)[:200]}") from error
+
+
+def answer_late(body: dict[str, Any], limits: Limits, waited_s: float) -> dict[str, Any]:
+    """To a test that has used up its wall time: all but what it waited for a core counts."""
+    wall_s: Any = body.get("wall_s")
+    if type(wall_s) not in (int, float):
+        raise SandboxError(f"a supervisor reported {str(body)[:200]}")
+    allowed_s = wall_allowance_s(limits.wall_s, waited_s)
+    if allowed_s <= wall_s:
+        return {"do": "stop"}
+    return {"do": "wait", "wall_s": allowed_s}
+
+
+def seconds_without_core(process: int) -> float:
+    """How long all threads of a process (its pidfd) could have run and did not, so far."""
+    try:
+        with open(f"/proc/self/fdinfo/{process}", encoding="ascii") as file:
+            pid = next(int(line.split()[1]) for line in file if line.startswith("Pid:"))
+        waited_ns = 0
+        for task in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{task}/schedstat", encoding="ascii") as file:
+                waited_ns += int(file.read().split()[1])
+        return waited_ns / 1e9
+    except (OSError, ValueError, StopIteration, IndexError):
+        return 0.0  # It ended, or this kernel keeps no such account.
+
+
+def result_of(ending: Ending, streams: Streams, limits: Limits, *, is_call: bool) -> RunResult:
+    """What became of a test, from its supervisor's report and what it wrote."""
     report = bytes(streams.report.kept)
     status = _status(ending, limits, report=report, overflowed=streams.overflowed)
     stderr = bytes(streams.stderr.kept).decode("utf-8", "replace")
     value = None
-    if call and status is RunStatus.OK:
+    if is_call and status is RunStatus.OK:
         try:
             if not report.startswith(wire.VALUE):
                 raise ValueError("the program ended before its call returned")
@@ -176,28 +278,26 @@ def _result(ending: dict[str, Any], streams: Streams, limits: Limits, *, call: b
         stdout=bytes(streams.stdout.kept),
         value=value,
         stderr_tail=stderr,
-        exit_code=ending["code"],
-        cpu_s=ending["cpu_s"],
-        wall_s=ending["wall_s"],
+        exit_code=ending.code,
+        cpu_s=ending.cpu_s,
+        wall_s=ending.wall_s,
     )
 
 
-def _status(
-    ending: dict[str, Any], limits: Limits, *, report: bytes, overflowed: bool
-) -> RunStatus:
-    code = ending["code"]
+def _status(ending: Ending, limits: Limits, *, report: bytes, overflowed: bool) -> RunStatus:
     if overflowed:
         return RunStatus.OUTPUT_LIMIT
-    if ending["stop"] or ending["cpu_s"] > limits.cpu_time_s or code == -signal.SIGXCPU:
+    too_slow = ending.stop is not None or ending.cpu_s > limits.cpu_time_s
+    if too_slow or ending.code == -signal.SIGXCPU:
         return RunStatus.TIME_LIMIT
-    if report.startswith(wire.OUT_OF_MEMORY) or ending["peak_kb"] > limits.memory_mb * 1024:
+    if report.startswith(wire.OUT_OF_MEMORY) or ending.peak_kb > limits.memory_mb * 1024:
         return RunStatus.MEMORY_LIMIT
-    if code == -signal.SIGSYS:
+    if ending.code == -signal.SIGSYS:
         return RunStatus.SECURITY
-    if code == -signal.SIGKILL:
+    if ending.code == -signal.SIGKILL:
         # Not by us, and within its limits: most likely the machine ran out of memory.
         raise SandboxError("the test process was killed from outside")
-    return RunStatus.OK if code == 0 else RunStatus.RUNTIME_ERROR
+    return RunStatus.OK if ending.code == 0 else RunStatus.RUNTIME_ERROR
 
 
 def _library_paths() -> list[str]:

@@ -1,10 +1,14 @@
-"""The owner's ends of one test's files: it reads all that comes, keeps what the limits allow.
+"""The owner's ends of a slot's files: made once, used by one test after the other.
 
-A program is never blocked by a full pipe, and memory here is bounded whatever it writes.
+Input is a memory file that the owner fills before each test; outputs are pipes, whose writing ends
+stay open here, so that a pipe outlives its writers. All that comes is read and what the limits
+allow is kept: a program is never blocked by a full pipe, and memory here is bounded whatever it
+writes. A test that has ended has no process left that could write into the next one's pipes.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
 from typing import Self
 
@@ -15,38 +19,47 @@ MAX_PIPE_BYTES = 1 << 20
 
 
 class Drain:
-    """A pipe whose writing end goes to the program: the first `keep` bytes are kept."""
+    """A pipe whose writing end goes to programs: the first `keep` bytes are kept."""
 
-    def __init__(self, keep: int) -> None:
+    def __init__(self) -> None:
+        self.keep = 0
+        self.kept = bytearray()
+        self.overflowed = False
+        self.reader, self.writer = os.pipe()
+        os.set_blocking(self.reader, False)
+        self._flags = fcntl.fcntl(self.writer, fcntl.F_GETFL)
+
+    def begin(self, keep: int) -> None:
+        """For the next test: empty, and as it was made, whatever flags the last one set."""
         self.keep = keep
         self.kept = bytearray()
         self.overflowed = False
-        self.ended = False
-        self.reader, self.writer = os.pipe()
-        os.set_blocking(self.reader, False)
+        fcntl.fcntl(self.writer, fcntl.F_SETFL, self._flags)
 
     def read(self) -> bool:
-        """Takes up to a pipe's worth; False if there is nothing now, `ended` if never again."""
+        """Takes up to a pipe's worth; False if there is nothing now."""
         try:
             chunk = os.read(self.reader, CHUNK_BYTES)
         except BlockingIOError:
             return False
-        self.ended = not chunk
         self.take(chunk)
-        return bool(chunk)
+        return True
 
     def take(self, chunk: bytes) -> None:
+        """Keep what there is room for."""
         room = self.keep - len(self.kept)
         self.overflowed |= len(chunk) > room
         self.kept += chunk[: max(0, room)]
 
-    def close_writer(self) -> None:
-        if self.writer >= 0:
-            os.close(self.writer)
-            self.writer = -1
+    def finish(self) -> None:
+        """Take all that is left; bounded, in case a process got away and still writes."""
+        for _ in range(MAX_PIPE_BYTES // CHUNK_BYTES + 1):
+            if not self.read():
+                return
 
     def close(self) -> None:
-        self.close_writer()
+        """Both ends."""
+        os.close(self.writer)
         os.close(self.reader)
 
 
@@ -59,53 +72,52 @@ class TailDrain(Drain):
 
 
 class Streams:
-    """Files of one test: `descriptors` are handed over and closed here at once."""
+    """Files of a slot. `stdin` is what programs read, through a descriptor that cannot write."""
 
-    def __init__(self, given: bytes, output_bytes: int) -> None:
-        self.input = memory_file(given)
-        self.stdout = Drain(output_bytes)
-        self.stderr = TailDrain(TAIL_BYTES)
-        self.report = Drain(output_bytes)
-
-    @property
-    def drains(self) -> tuple[Drain, Drain, Drain]:
-        return self.stdout, self.stderr, self.report
-
-    @property
-    def descriptors(self) -> list[int]:
-        return [self.input, *(drain.writer for drain in self.drains)]
+    def __init__(self) -> None:
+        self._input = os.memfd_create("input", os.MFD_CLOEXEC)
+        self.stdin = os.open(f"/proc/self/fd/{self._input}", os.O_RDONLY | os.O_CLOEXEC)
+        self._flags = fcntl.fcntl(self.stdin, fcntl.F_GETFL)
+        self.stdout = Drain()
+        self.stderr = TailDrain()
+        self.report = Drain()
+        self.drains = (self.stdout, self.stderr, self.report)
 
     @property
     def overflowed(self) -> bool:
+        """Whether a test wrote more than it may."""
         return self.stdout.overflowed or self.report.overflowed
 
-    def hand_over(self) -> None:
-        """The child has its copies: without ours, the end of the program is the end of the pipe."""
-        for drain in self.drains:
-            drain.close_writer()
+    def give(self, content: bytes) -> None:
+        """What the next reader finds at descriptor 0, from its beginning."""
+        os.ftruncate(self._input, 0)
+        view = memoryview(content)
+        offset = 0
+        while offset < len(view):
+            offset += os.pwrite(self._input, view[offset:], offset)
+        fcntl.fcntl(self.stdin, fcntl.F_SETFL, self._flags)
+        os.lseek(self.stdin, 0, os.SEEK_SET)
+
+    def begin(self, output_bytes: int) -> None:
+        """For the next test."""
+        self.stdout.begin(output_bytes)
+        self.stderr.begin(TAIL_BYTES)
+        self.report.begin(output_bytes)
 
     def finish(self) -> None:
         """The test is dead: what is left in the pipes is all there will be."""
         for drain in self.drains:
-            # Bounded all the same, in case a process got away and still writes.
-            for _ in range(MAX_PIPE_BYTES // CHUNK_BYTES):
-                if not drain.read():
-                    break
+            drain.finish()
+
+    def close(self) -> None:
+        """All of it."""
+        os.close(self.stdin)
+        os.close(self._input)
+        for drain in self.drains:
+            drain.close()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        os.close(self.input)
-        for drain in self.drains:
-            drain.close()
-
-
-def memory_file(content: bytes) -> int:
-    """A descriptor of an anonymous file, at its start: a program may seek, map and stat it."""
-    descriptor = os.memfd_create("input", os.MFD_CLOEXEC)
-    view = memoryview(content)
-    while view:
-        view = view[os.write(descriptor, view) :]
-    os.lseek(descriptor, 0, os.SEEK_SET)
-    return descriptor
+        self.close()

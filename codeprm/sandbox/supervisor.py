@@ -11,50 +11,48 @@ import resource
 import select
 import signal
 import socket
+import sys
 import time
 import warnings
 from dataclasses import dataclass
-from types import CodeType
+from types import CodeType, ModuleType
 from typing import Any, NamedTuple, NoReturn
 
-from codeprm.sandbox import child, policy, wire
+from codeprm.sandbox import child, kernel, wire
+from codeprm.sandbox.confinement import STACK_ROOM_BYTES, Confinement
+from codeprm.sandbox.timing import SURE_BUSY, Ending, cpu_allowance_s
+from codeprm.sandbox.wire import FILES
 
 COMPILE_CPU_S = 10
+# The interpreter's own when it starts: what it refuses to compile is refused here.
+COMPILE_DEPTH = 1000
 MAX_ERROR_CHARS = 2000
-PAGE_BYTES = resource.getpagesize()
 # Below this a poll would be a busy loop around the program it measures.
 MIN_WAIT_S = 0.002
 
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """What the zygote hands down."""
+    """What the zygote hands down: how it is shut in, an empty main module, its own size."""
 
-    predefined: dict[str, object]
-    seccomp: bytes | None
-    first_of_namespace: bool
-
-
-class MemoryPages(NamedTuple):
+    confinement: Confinement
+    module: ModuleType
     address_space: int
-    resident: int
 
 
-class Ending(NamedTuple):
-    """Fields of the message "ended"; `stop` is "cpu", "wall", "owner" or None."""
+class Allowance(NamedTuple):
+    """What a test may use."""
 
-    code: int
     cpu_s: float
     wall_s: float
-    peak_kb: int
-    stop: str | None
+    address_space: int
 
 
-def main(control: socket.socket, load: wire.Message, host: Host) -> NoReturn:
+def main(control: socket.socket, load: dict[str, Any], host: Host) -> NoReturn:
     status = 1
     try:
-        policy.die_with_parent()
-        policy.adopt_orphans()
+        kernel.die_with_parent()
+        kernel.adopt_orphans()
         _serve(control, load, host)
         status = 0
     except ConnectionError:
@@ -76,45 +74,45 @@ def sweep(host: Host) -> None:
             time.sleep(0.001)
 
 
-def _serve(control: socket.socket, load: wire.Message, host: Host) -> None:
-    limits = load.body
-    assert limits is not None
-    own_bytes = _memory_pages().address_space * PAGE_BYTES
-    address_space = own_bytes + (limits["memory_mb"] << 20) + policy.STACK_ROOM_BYTES
-    with open(load.descriptors[0], "rb") as file:
-        program = _compiled(file.read(), address_space)
+def _serve(control: socket.socket, load: dict[str, Any], host: Host) -> None:
+    address_space = host.address_space + (load["memory_mb"] << 20) + STACK_ROOM_BYTES
+    allowance = Allowance(load["cpu_time_s"], load["wall_s"], address_space)
+    source = _read_input()
+    program = _compiled(source, address_space)
     error = program if isinstance(program, str) else None
     wire.send(control, {"is": "loaded", "error": error})
     while True:
-        message = wire.receive(control)
-        if message.body is None or message.body["do"] == "unload":
+        message = wire.receive(control).body
+        if message is None or message["do"] == "unload":
             return
         # A "stop" that comes after its test ended is no one's business any more.
-        if message.body["do"] == "test" and isinstance(program, CodeType):
+        if message["do"] == "test" and isinstance(program, CodeType):
             test = child.Test(
                 program=program,
-                entry_point=message.body["entry_point"],
-                descriptors=message.descriptors,
-                predefined=host.predefined,
-                cpu_time_s=limits["cpu_time_s"],
+                entry_point=message["entry_point"],
+                module=host.module,
+                leaves_files=child.leaves_files(source),
+                cpu_time_s=SURE_BUSY * allowance.cpu_s,
                 address_space=address_space,
-                seccomp=host.seccomp,
+                confinement=host.confinement,
             )
-            ending = _run(test, control, limits)
+            ending = _run(test, control, allowance)
             sweep(host)
             wire.send(control, {"is": "ended", **ending._asdict()})
 
 
-def _run(test: child.Test, control: socket.socket, limits: dict[str, Any]) -> Ending:
+def _read_input() -> bytes:
+    return os.pread(FILES.stdin, os.fstat(FILES.stdin).st_size, 0)
+
+
+def _run(test: child.Test, control: socket.socket, allowance: Allowance) -> Ending:
     # A forked process starts with its parent's memory, which is not the program's use.
-    inherited_kb = _memory_pages().resident * PAGE_BYTES // 1024
+    inherited_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     pid = os.fork()
     if pid == 0:
         child.main(test)
     started = time.monotonic()
-    for descriptor in test.descriptors:
-        os.close(descriptor)
-    stop = _reason_to_stop(pid, control, limits, started)
+    stop = _reason_to_stop(pid, control, allowance, started)
     if stop:
         os.kill(pid, signal.SIGKILL)
     _, status, usage = os.wait4(pid, 0)
@@ -131,6 +129,8 @@ def _compiled(source: bytes, address_space: int) -> CodeType | str:
     """The code, or why there is none. Bytes, so that coding cookies and BOMs mean what they do."""
     _soft_limit(resource.RLIMIT_AS, address_space)
     _soft_limit(resource.RLIMIT_CPU, COMPILE_CPU_S)
+    depth = sys.getrecursionlimit()
+    sys.setrecursionlimit(COMPILE_DEPTH)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -138,6 +138,7 @@ def _compiled(source: bytes, address_space: int) -> CodeType | str:
     except (SyntaxError, ValueError, RecursionError, MemoryError, OverflowError) as error:
         return f"{type(error).__name__}: {error}"[:MAX_ERROR_CHARS]
     finally:
+        sys.setrecursionlimit(depth)
         _soft_limit(resource.RLIMIT_AS, resource.RLIM_INFINITY)
         _soft_limit(resource.RLIMIT_CPU, resource.RLIM_INFINITY)
 
@@ -150,7 +151,7 @@ def _soft_limit(kind: int, value: int) -> None:
 
 
 def _reason_to_stop(
-    pid: int, control: socket.socket, limits: dict[str, Any], started: float
+    pid: int, control: socket.socket, allowance: Allowance, started: float
 ) -> str | None:
     """None when the process has ended by itself."""
     ended = os.pidfd_open(pid)
@@ -158,8 +159,9 @@ def _reason_to_stop(
         poller = select.poll()
         poller.register(ended, select.POLLIN)
         poller.register(control, select.POLLIN)
-        cpu_left, wall_left = limits["cpu_time_s"], limits["wall_s"]
-        while cpu_left > 0 and wall_left > 0:
+        # No less CPU time is ever allowed than this, and most tests end well before it.
+        cpu_left, wall_left = allowance.cpu_s, allowance.wall_s
+        while True:
             wait_s = max(MIN_WAIT_S, min(cpu_left, wall_left))
             ready = {descriptor for descriptor, _ in poller.poll(wait_s * 1000)}
             if ended in ready:
@@ -167,11 +169,28 @@ def _reason_to_stop(
             if control.fileno() in ready:
                 wire.receive(control)
                 return "owner"
-            cpu_left = limits["cpu_time_s"] - _cpu_time(pid)
-            wall_left = limits["wall_s"] - (time.monotonic() - started)
-        return "cpu" if cpu_left <= 0 else "wall"
+            cpu_s, wall_s = _cpu_time(pid), time.monotonic() - started
+            cpu_left = cpu_allowance_s(allowance.cpu_s, cpu_s, wall_s) - cpu_s
+            wall_left = allowance.wall_s - wall_s
+            if cpu_left <= 0:
+                return "cpu"
+            if wall_left <= 0:
+                more = _more_time(control, ended, wall_s)
+                if more is None:
+                    return "wall"
+                allowance = allowance._replace(wall_s=more)
+                wall_left = more - wall_s
     finally:
         os.close(ended)
+
+
+def _more_time(control: socket.socket, ended: int, wall_s: float) -> float | None:
+    """The owner knows how long the process waited for a core; None if its time is up."""
+    wire.send(control, {"is": "late", "wall_s": wall_s}, [ended])
+    answer = wire.receive(control).body
+    if answer is None or answer["do"] != "wait":
+        return None
+    return float(answer["wall_s"])
 
 
 def _cpu_time(pid: int) -> float:
@@ -182,21 +201,22 @@ def _cpu_time(pid: int) -> float:
         return 0.0  # It ended just now; the next poll says so.
 
 
-def _memory_pages() -> MemoryPages:
-    with open("/proc/self/statm", "rb") as file:
-        fields = file.read().split()
-    return MemoryPages(int(fields[0]), int(fields[1]))
-
-
 def _kill_descendants(host: Host) -> None:
-    if host.first_of_namespace:
+    if "pid" in host.confinement.layers and os.getppid() <= 1:
         # Inside the namespace that the zygote began, -1 is everyone but the zygote and oneself.
         os.kill(-1, signal.SIGKILL)
         return
-    with open(f"/proc/self/task/{os.getpid()}/children", "rb") as file:
-        children = file.read().split()
-    for pid in children:
+    for pid in _children():
         try:
-            os.kill(int(pid), signal.SIGKILL)
+            os.kill(pid, signal.SIGKILL)
         except ProcessLookupError:
             continue
+
+
+def _children() -> list[int]:
+    """Where a program could start processes, /proc can be read: both need a weak machine."""
+    try:
+        with open(f"/proc/self/task/{os.getpid()}/children", "rb") as file:
+            return [int(pid) for pid in file.read().split()]
+    except OSError:
+        return []

@@ -1,16 +1,19 @@
-"""Messages between a slot's owner and its processes: one JSON object a packet, with descriptors.
+"""Messages between a slot's owner and its processes: one JSON object a packet.
 
-    owner -> zygote      {"do": "load", "memory_mb", "cpu_time_s", "wall_s"}   + program
+    owner -> zygote      {"do": "load", "memory_mb", "cpu_time_s", "wall_s", "call"}
     supervisor -> owner  {"is": "loaded", "error": null or text}
     owner -> supervisor  {"do": "test", "entry_point": null or name}
-                                                         + input, stdout, stderr, report
+    supervisor -> owner  {"is": "late", "wall_s"} + descriptor of the test's process
+    owner -> supervisor  {"do": "wait", "wall_s"}: how long it may take in all
     owner -> supervisor  {"do": "stop"}: the running test is to be killed
     supervisor -> owner  {"is": "ended", "code", "cpu_s", "wall_s", "peak_kb", "stop"}
     owner -> supervisor  {"do": "unload"}: no answer, the next message is for the zygote
-    zygote -> owner      {"is": "ready", "level"} once, {"is": "lost", "code"} if a supervisor died
+    zygote -> owner      {"is": "ready", "level", "layers"} once,
+                         {"is": "lost", "code"} if a supervisor died
 
-Programs, inputs and outputs travel in files and pipes of their own, so a packet stays small.
-On the report pipe a test sends `VALUE` and an encoded value, or `OUT_OF_MEMORY`.
+Programs, inputs and outputs do not travel here but in files that the slot keeps (`FILES`): the
+program, then each input, in turn, is what the memory file at descriptor 0 contains. On the report
+pipe a test sends `VALUE` and an encoded value, or `OUT_OF_MEMORY`.
 """
 
 from __future__ import annotations
@@ -27,6 +30,22 @@ VALUE = b"V"
 OUT_OF_MEMORY = b"M"
 
 
+class Files(NamedTuple):
+    """Descriptors of the zygote and of all that it forks; a test keeps the first four."""
+
+    stdin: int = 0
+    stdout: int = 1
+    stderr: int = 2
+    report: int = 3
+    control: int = 4
+    nothing: int = 5
+    size: int = 6
+    """/proc/self/statm, which a slot cannot open; read and closed by the zygote."""
+
+
+FILES = Files()
+
+
 class Message(NamedTuple):
     """`body` is None at the end of the conversation."""
 
@@ -35,9 +54,19 @@ class Message(NamedTuple):
 
 
 def send(control: socket.socket, body: dict[str, Any], descriptors: Sequence[int] = ()) -> None:
-    socket.send_fds(control, [json.dumps(body).encode("ascii")], descriptors)
+    data = json.dumps(body).encode("ascii")
+    if descriptors:
+        socket.send_fds(control, [data], descriptors)
+    else:
+        control.send(data)
 
 
 def receive(control: socket.socket) -> Message:
+    """ValueError where the packet is no JSON object."""
     data, descriptors, _, _ = socket.recv_fds(control, MAX_PACKET, MAX_DESCRIPTORS)
-    return Message(json.loads(data) if data else None, list(descriptors))
+    if not data:
+        return Message(None, list(descriptors))
+    body = json.loads(data)
+    if not isinstance(body, dict):
+        raise ValueError(f"a packet of type {type(body).__name__}")
+    return Message(body, list(descriptors))

@@ -7,87 +7,73 @@ namespace, the kernel kills with it whatever it left.
 
 from __future__ import annotations
 
+import builtins
 import gc
-import importlib
 import os
+import resource
 import select
 import site
 import socket
 import sys
 import threading
 from types import ModuleType
+from typing import Any
 
-from codeprm.sandbox import policy, supervisor, wire
+from codeprm.sandbox import confinement, kernel, preload, supervisor, wire
+from codeprm.sandbox.child import text_streams
+from codeprm.sandbox.namespaces import readable_paths
 from codeprm.sandbox.supervisor import Host
+from codeprm.sandbox.wire import FILES
 
 DEFAULT_THREAD_STACK = 8 << 20
-
-# What programs import; loading a module after the fork costs a test more than the fork. Each fork
-# copies the page tables of all this, so what is large and rare (asyncio) stays out; and so does
-# numpy.random, which would hand every test the same random numbers.
-PRELOAD = (
-    "array", "bisect", "cmath", "collections.abc", "contextlib", "copy", "dataclasses", "datetime",
-    "decimal", "enum", "fileinput", "fractions", "functools", "heapq", "io", "itertools", "json",
-    "math", "numbers", "numpy", "operator", "os.path", "queue", "random", "re", "statistics",
-    "string", "struct", "time", "traceback", "types", "typing", "unicodedata", "warnings", "zlib",
-    "encodings.ascii", "encodings.latin_1",
-)  # fmt: skip
-
-# The names that programs of the field find predefined: those of CodeRM's import header and the
-# type names that starter code of call-style problems is written with.
-PREDEFINED = {
-    "": ("sys", "time", "itertools", "collections", "math", "fractions", "random", "heapq"),
-    "itertools": ("accumulate", "product", "permutations", "combinations"),
-    "collections": ("Counter", "OrderedDict", "deque", "defaultdict", "ChainMap"),
-    "functools": ("lru_cache",),
-    "math": (
-        "sqrt", "sin", "cos", "tan", "ceil", "fabs", "floor", "gcd", "exp", "log", "log2",
-    ),
-    "heapq": (
-        "heappush", "heappop", "heapify", "heapreplace", "merge", "nlargest", "nsmallest",
-        "heappushpop",
-    ),
-    "typing": (
-        "Any", "Callable", "Dict", "Generator", "Iterable", "Iterator", "List", "Optional",
-        "Sequence", "Set", "Tuple", "Union",
-    ),
-}  # fmt: skip
+RECURSION_LIMIT = 10**6
 
 
-def main(control_fd: int, level: str) -> None:
-    control = socket.socket(fileno=control_fd)
+def main(told: dict[str, Any]) -> None:
+    """`told` is what the launcher was told, with "namespaces" and "slot" added."""
+    control = socket.socket(fileno=FILES.control)
     # The first path given is where codeprm lies; programs have no business there.
-    sys.path.remove(sys.argv[3])
-    for name in PRELOAD:
-        importlib.import_module(name)
-    for add_builtins in (site.setquit, site.setcopyright, site.sethelper):
-        add_builtins()
-    threading.stack_size(DEFAULT_THREAD_STACK)
-    seccomp = policy.filter_bytes()
-    if _refuses_processes(seccomp):
-        level += "+nofork"
-    else:
-        seccomp = None
-    host = Host(predefined(), seccomp, first_of_namespace=os.getpid() == 1)
+    sys.path.remove(told["paths"][0])
+    preload.load(told["preload"])
+    _normal_python()
+    address_space = _address_space()
+    held = confinement.enter(
+        told["namespaces"],
+        slot=told["slot"],
+        libraries=readable_paths(told["paths"][1:]),
+        without=told["without"],
+    )
+    host = Host(held, _main_module(), address_space)
     gc.collect()
     gc.freeze()
-    wire.send(control, {"is": "ready", "level": level})
+    wire.send(control, {"is": "ready", "level": held.level.value, "layers": held.names})
     while _serve_program(control, host):
         pass
     os._exit(0)
 
 
-def predefined() -> dict[str, object]:
-    names: dict[str, object] = {"np": importlib.import_module("numpy")}
-    for module, members in PREDEFINED.items():
-        for member in members:
-            found: ModuleType | object
-            if module:
-                found = getattr(importlib.import_module(module), member)
-            else:
-                found = importlib.import_module(member)
-            names[member] = found
-    return names
+def _normal_python() -> None:
+    """What a program finds; set here, so that no test has to."""
+    for add_builtins in (site.setquit, site.setcopyright, site.sethelper):
+        add_builtins()
+    vars(builtins).update(preload.predefined())
+    threading.stack_size(DEFAULT_THREAD_STACK)
+    sys.argv = ["main.py"]
+    sys.setrecursionlimit(RECURSION_LIMIT)
+    sys.set_int_max_str_digits(0)
+    text_streams()
+
+
+def _main_module() -> ModuleType:
+    module = ModuleType("__main__")
+    vars(module)["__builtins__"] = builtins
+    return module
+
+
+def _address_space() -> int:
+    """Bytes of this process's."""
+    with open(FILES.size, "rb") as file:
+        return int(file.read().split()[0]) * resource.getpagesize()
 
 
 def _serve_program(control: socket.socket, host: Host) -> bool:
@@ -96,9 +82,7 @@ def _serve_program(control: socket.socket, host: Host) -> bool:
         return False
     pid = os.fork()
     if pid == 0:
-        supervisor.main(control, message, host)
-    for descriptor in message.descriptors:
-        os.close(descriptor)
+        supervisor.main(control, message.body, host)
     code = _wait(pid, control)
     supervisor.sweep(host)
     if code:
@@ -116,20 +100,6 @@ def _wait(pid: int, control: socket.socket) -> int:
     ready = {descriptor for descriptor, _ in poller.poll()}
     os.close(watched)
     if control.fileno() in ready:
+        os.kill(pid, kernel.SIGKILL)
         os._exit(0)
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-
-
-def _refuses_processes(seccomp: bytes | None) -> bool:
-    """Tries the filter on a process of its own: the level tells what holds, not what is hoped."""
-    pid = os.fork()
-    if pid == 0:
-        policy.confine(cpu_time_s=1, address_space=policy.STACK_ROOM_BYTES, seccomp=seccomp)
-        try:
-            child = os.fork()
-        except OSError:
-            os._exit(0)
-        if child:
-            os.waitpid(child, 0)
-        os._exit(1)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0

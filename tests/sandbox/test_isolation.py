@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from codeprm.sandbox import process
+from codeprm.sandbox.preload import Preload
 from codeprm.sandbox.runner import Sandbox
 from codeprm.sandbox.runs import CallInput, Limits, RunResult, RunStatus, StdinInput
 
@@ -59,46 +60,23 @@ def test_the_environment_is_scrubbed(
 
 
 def test_no_descriptor_is_inherited(run_one: RunOne) -> None:
-    program = "import os; print(sorted(os.listdir('/proc/self/fd'))[:-1])"
-    # 3 is the report pipe; the last one is that of the listing itself.
-    assert run_one(program).stdout == b"['0', '1', '2', '3']\n"
+    program = """
+import os
+def is_open(fd):
+    try:
+        return bool(os.fstat(fd))
+    except OSError:
+        return False
+print([fd for fd in range(4096) if is_open(fd)])
+"""
+    # 3 is the report pipe
+    assert run_one(program).stdout == b"[0, 1, 2, 3]\n"
 
 
 def test_expected_outputs_and_other_inputs_are_nowhere(sandbox: Sandbox) -> None:
     program = "import gc; print(''.join(['canary'] * 2) in str(gc.get_objects()))"
     inputs = [StdinInput(b"canarycanary\n"), StdinInput(b"x\n")]
     assert [r.stdout for r in sandbox.run(program, inputs, LIMITS)] == [b"False\n"] * 2
-
-
-@pytest.mark.parametrize(
-    ("grant", "program"),
-    [
-        ("net", "import socket; socket.create_connection(('127.0.0.1', 22), timeout=1)"),
-        ("net", "import socket; socket.create_connection(('1.1.1.1', 53), timeout=1)"),
-        ("mnt", "import os; os.mkdir('/tmp/made-by-a-program')"),
-        ("mnt", "import os; os.remove(os.path.abspath(os.__file__))"),
-    ],
-)
-def test_what_a_level_promises(run_one: RunOne, sandbox: Sandbox, grant: str, program: str) -> None:
-    if grant not in sandbox.level.split("+"):
-        pytest.skip(f"this machine grants only {sandbox.level}")
-    assert run_one(program).status is RunStatus.RUNTIME_ERROR
-
-
-def test_other_processes_are_out_of_reach(run_one: RunOne, sandbox: Sandbox) -> None:
-    if "pid" not in sandbox.level.split("+"):
-        pytest.skip(f"this machine grants only {sandbox.level}")
-    # From inside, the zygote is the first process there is, and cannot be killed.
-    program = (
-        "import os; os.kill(1, 9)\n"
-        "print([len(line.split()) for line in open('/proc/self/status') if 'NSpid' in line])"
-    )
-    assert run_one(program).stdout == b"[3]\n"
-
-
-def test_capabilities_are_gone(run_one: RunOne) -> None:
-    program = "print([line.split()[1] for line in open('/proc/self/status') if 'CapEff' in line])"
-    assert run_one(program).stdout == b"['0000000000000000']\n"
 
 
 def test_a_program_that_forges_results_gains_nothing(run_one: RunOne) -> None:
@@ -149,7 +127,7 @@ def test_each_process_of_a_slot_may_die() -> None:
     with Sandbox() as sandbox:
         # launcher, zygote, supervisor, test: outermost first
         for depth in range(4):
-            launcher = sandbox._started().process.pid
+            launcher = sandbox._started(Preload.PLAIN).process.pid
             killer = kill_in(0.3, launcher, depth)
             result = next(sandbox.run(program, [StdinInput(b"1\n")], LIMITS))
             killer.join()
@@ -167,7 +145,7 @@ def test_closing_leaves_nothing() -> None:
     sandbox = Sandbox()
     results = sandbox.run("print(1)", [StdinInput(b"")] * 2, LIMITS)
     next(results)
-    launcher = sandbox._started().process.pid
+    launcher = sandbox._started(Preload.PLAIN).process.pid
     pids = {launcher} | descendants(launcher)
     assert len(pids) >= 3
     sandbox.close()
@@ -176,10 +154,11 @@ def test_closing_leaves_nothing() -> None:
 
 OWNER = """
 import sys
+from codeprm.sandbox.preload import Preload
 from codeprm.sandbox.runner import Sandbox
 from codeprm.sandbox.runs import Limits, StdinInput
 sandbox = Sandbox()
-sys.stdout.write(f"{sandbox._started().process.pid}\\n")
+sys.stdout.write(f"{sandbox._started(Preload.PLAIN).process.pid}\\n")
 sys.stdout.flush()
 next(sandbox.run("import time; time.sleep(60)", [StdinInput(b"")], Limits(cpu_time_s=50)))
 """
