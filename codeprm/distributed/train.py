@@ -50,6 +50,11 @@ def train_generator(
 
 def train_orm(*, examples: str, out: str, config: OrmConfig, scaling: Scaling) -> dict[str, Any]:
     """Train the reward model on a label job's examples; returns the manifest."""
+    if config.lm_weight and scaling.zero_stage == 3:
+        raise ConfigError(
+            "lm_weight reads the embedding outside of its layer, which ZeRO-3 has divided among "
+            "the workers: set lm_weight to 0, or zero_stage to 2"
+        )
     run = Run(job="train_orm", out=out, config=config, scaling=scaling)
     return _train(run, {"examples": examples, "model": config.model}, lambda: prepare_orm(
         open_directory(examples), open_directory(out), config

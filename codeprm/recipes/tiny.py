@@ -42,7 +42,7 @@ TINY = Recipe(
     merge=MergeConfig(max_solutions=12),
     generator=TINY_FINAL_GENERATOR,
     samples=SAMPLES,
-    label=LabelConfig(cap=8),
+    label=LabelConfig(cap=8, max_ratio=8.0),
     orm=TINY_ORM,
     test_samples=SampleConfig(n=32, samples_per_unit=512, sampling=SAMPLES.sampling),
     report=ReportConfig(title="codeprm quickstart: mini-TACO, compositions never trained on"),

@@ -119,6 +119,8 @@ class OrmConfig:
     """Longest row in tokens: the prompt's middle is cut, never the program."""
     losses: dict[str, float] = field(default_factory=lambda: {"ce": 1.0})
     """Weight of each loss, by name."""
+    lm_weight: float = 0.0
+    """Weight of the next-token loss on programs that passed; needs tied embeddings, not ZeRO-3."""
     group_size: int = 1
     """Programs of one problem that stay together in the order, passing and failing in turn."""
     optimization: Optimization = field(default_factory=lambda: Optimization(effective_batch=256))

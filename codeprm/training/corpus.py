@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 CHUNK_ROWS = 2048
+# Targets that no loss is taken of.
+IGNORED = -100
 EXCERPT_CHARS = 300
 
 
@@ -220,3 +222,14 @@ def _rejected(row: Row, reason: str, detail: str) -> Rejected:
         detail=detail,
         excerpt=row.program[:EXCERPT_CHARS],
     )
+
+
+def next_token_targets(
+    corpus: Corpus, rows: npt.NDArray[np.int64], ids: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
+    """At each position the token that follows it, where that is of the solution."""
+    targets = np.full_like(ids, IGNORED)
+    for line, row in enumerate(rows):
+        start, end = corpus.prompt_lengths[row] - 1, corpus.lengths[row] - 1
+        targets[line, start:end] = ids[line, start + 1 : end + 1]
+    return targets

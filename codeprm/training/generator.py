@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from codeprm.training.batches import Indices, Step
 from codeprm.training.config import GeneratorConfig
-from codeprm.training.corpus import Corpus, padded
+from codeprm.training.corpus import Corpus, next_token_targets, padded
 from codeprm.training.engine import Task
-from codeprm.training.models import IGNORED, generator_module, load_generator, new_generator
+from codeprm.training.models import generator_module, load_generator, new_generator
 from codeprm.training.tokenizer import end_of_text_id
 
 if TYPE_CHECKING:
@@ -38,17 +37,6 @@ class GeneratorObjective:
             torch.from_numpy(ids).to(engine.device), torch.from_numpy(targets).to(engine.device)
         )
         return total / totals
-
-
-def next_token_targets(
-    corpus: Corpus, rows: Indices, ids: npt.NDArray[np.int64]
-) -> npt.NDArray[np.int64]:
-    """At each position the token that follows it, where that is of the solution."""
-    targets = np.full_like(ids, IGNORED)
-    for line, row in enumerate(rows):
-        start, end = corpus.prompt_lengths[row] - 1, corpus.lengths[row] - 1
-        targets[line, start:end] = ids[line, start + 1 : end + 1]
-    return targets
 
 
 def build_generator(

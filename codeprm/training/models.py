@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from codeprm.errors import DataError
 from codeprm.training.config import Shape
+from codeprm.training.corpus import IGNORED
 
 if TYPE_CHECKING:
     import torch
 
-IGNORED = -100
 LABELS = ("fail", "pass")
 
 
@@ -88,7 +88,11 @@ def generator_module(model: Any) -> torch.nn.Module:
 
 
 def classifier_module(model: Any) -> torch.nn.Module:
-    """`forward(ids, ends)` -> float32 margins, logit(pass) - logit(fail), at the tokens `ends`."""
+    """`forward(ids, ends, targets)` -> margins and the sum of token losses.
+
+    Margins are logit(pass) - logit(fail) in float32, read at the tokens `ends`. Token losses are
+    taken where targets are not IGNORED, with the embedding as the output layer.
+    """
     import torch
 
     class Float32Linear(torch.nn.Linear):
@@ -101,11 +105,18 @@ def classifier_module(model: Any) -> torch.nn.Module:
             self.model = model
             self.model.score.__class__ = Float32Linear
 
-        def forward(self, ids: torch.Tensor, ends: torch.Tensor) -> torch.Tensor:
+        def forward(
+            self, ids: torch.Tensor, ends: torch.Tensor, targets: torch.Tensor
+        ) -> tuple[torch.Tensor, torch.Tensor]:
             hidden = self.model.model(input_ids=ids, use_cache=False).last_hidden_state
             rows = torch.arange(len(ends), device=ends.device)
             logits = self.model.score(hidden[rows, ends])
-            return logits[:, 1] - logits[:, 0]
+            learnt = targets != IGNORED
+            words = torch.nn.functional.linear(
+                hidden[learnt], self.model.model.embed_tokens.weight
+            ).float()
+            tokens = torch.nn.functional.cross_entropy(words, targets[learnt], reduction="sum")
+            return logits[:, 1] - logits[:, 0], tokens
 
     return ClassifierModule()
 

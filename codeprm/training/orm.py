@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from codeprm.errors import ConfigError
 from codeprm.evaluation.best_of_n import ordered_pairs
 from codeprm.reward_model import Calibration, fit_calibration
 from codeprm.training.batches import Indices, Step, groups_of
 from codeprm.training.config import OrmConfig
-from codeprm.training.corpus import Corpus, padded
+from codeprm.training.corpus import IGNORED, Corpus, next_token_targets, padded
 from codeprm.training.engine import Task
 from codeprm.training.losses import Targets, counts_of_step, step_loss
 from codeprm.training.models import classifier_module, load_classifier
@@ -23,28 +24,47 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 MARGINS_BATCH = 16
+LM = "lm"
+NO_ROWS: Indices = np.empty(0, dtype=np.int64)
 
 
 class RewardObjective:
-    """Weighted sum of the losses, each a mean over its terms in the step."""
+    """Weighted sum of the losses, each a mean over its terms in the step.
 
-    def __init__(self, corpus: Corpus, losses: Mapping[str, float]) -> None:
+    With `lm_weight`, the mean loss of the next token over the programs that passed is added: the
+    model goes on being a generator of right programs, which keeps it from learning the few failing
+    ones by heart (as Cobbe et al. 2021, arXiv 2110.14168, for verifiers of mathematics).
+    """
+
+    def __init__(self, corpus: Corpus, config: OrmConfig) -> None:
         self._corpus = corpus
-        self._losses = losses
+        self._losses = config.losses
+        self._lm_weight = config.lm_weight
 
     def totals(self, step: Step) -> dict[str, float]:
         passes = [targets_of(self._corpus, rows) for rows in step.micro_batches]
-        return counts_of_step(passes, weights=self._losses)
+        tokens = sum(self._corpus.target_lengths[self._spoken(r)].sum() for r in step.micro_batches)
+        return counts_of_step(passes, weights=self._losses) | {LM: float(tokens)}
 
     def loss(self, engine: Any, rows: Indices, totals: Mapping[str, float]) -> torch.Tensor:
-        margins = engine_margins(engine, self._corpus, rows)
+        margins, tokens = engine_outputs(engine, self._corpus, rows, self._spoken(rows))
         targets = targets_of(self._corpus, rows)
-        return step_loss(margins, targets, weights=self._losses, step_counts=totals)
+        loss = step_loss(margins, targets, weights=self._losses, step_counts=totals)
+        return loss + self._lm_weight / max(totals[LM], 1.0) * tokens
+
+    def _spoken(self, rows: Indices) -> Indices:
+        passed = self._corpus.labels[rows] == 1
+        return rows[passed] if self._lm_weight else NO_ROWS
 
 
 def build_orm(config: OrmConfig, corpus: Corpus, tokenizer: Tokenizer, dtype: str) -> Task:
     """A classifier on the generator's trunk, with its objective; held-out rows are left out."""
     model = load_classifier(config.model, config.revision, dtype, end_of_text_id(tokenizer))
+    if config.lm_weight and not model.config.tie_word_embeddings:
+        raise ConfigError(
+            f"{config.model} has an output layer of its own, which a classifier drops: lm_weight "
+            "must be 0 for it"
+        )
     rows = np.flatnonzero(~corpus.held_out)
     chunks = groups_of(
         corpus.problems[rows],
@@ -52,7 +72,7 @@ def build_orm(config: OrmConfig, corpus: Corpus, tokenizer: Tokenizer, dtype: st
         group_size=config.group_size,
         seed=config.optimization.seed,
     )
-    objective = RewardObjective(corpus, config.losses)
+    objective = RewardObjective(corpus, config)
     return Task(model, classifier_module(model), objective, [rows[chunk] for chunk in chunks])
 
 
@@ -68,14 +88,18 @@ def targets_of(corpus: Corpus, rows: Indices) -> Targets:
     return Targets(corpus.labels[rows], corpus.weights[rows], corpus.problems[rows])
 
 
-def engine_margins(engine: Any, corpus: Corpus, rows: Indices) -> torch.Tensor:
-    """Margins of rows, read at each row's last token."""
+def engine_outputs(
+    engine: Any, corpus: Corpus, rows: Indices, spoken: Indices
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Margins of rows, read at each row's last token, and the sum of token losses of `spoken`."""
     import torch
 
-    ids = torch.from_numpy(padded(corpus, rows)).to(engine.device)
-    ends = torch.from_numpy(corpus.lengths[rows] - 1).to(engine.device)
-    margins: torch.Tensor = engine(ids, ends)
-    return margins
+    ids = padded(corpus, rows)
+    targets = next_token_targets(corpus, rows, ids)
+    targets[~np.isin(rows, spoken)] = IGNORED
+    given = (ids, corpus.lengths[rows] - 1, targets)
+    margins, tokens = engine(*(torch.from_numpy(array).to(engine.device) for array in given))
+    return margins, tokens
 
 
 def held_out_margins(engine: Any, corpus: Corpus) -> npt.NDArray[np.float64]:
@@ -86,18 +110,17 @@ def held_out_margins(engine: Any, corpus: Corpus) -> npt.NDArray[np.float64]:
     rows = np.flatnonzero(corpus.held_out)
     shares = shares_of(rows[np.argsort(corpus.lengths[rows])], dist.get_world_size())
     mine = shares[dist.get_rank()]
+    batches = [mine[at : at + MARGINS_BATCH] for at in range(0, len(mine), MARGINS_BATCH)]
     engine.eval()
     with torch.no_grad():
-        found = [
-            engine_margins(engine, corpus, mine[first : first + MARGINS_BATCH]).double().cpu()
-            for first in range(0, len(mine), MARGINS_BATCH)
-        ]
+        found = [engine_outputs(engine, corpus, batch, NO_ROWS)[0] for batch in batches]
     engine.train()
+    values = [margins.double().cpu().numpy() for margins in found]
     gathered: list[Any] = [None] * dist.get_world_size()
-    dist.all_gather_object(gathered, np.concatenate(found) if found else np.empty(0))
+    dist.all_gather_object(gathered, np.concatenate([np.empty(0), *values]))
     margins = np.zeros(len(corpus))
-    for share, values in zip(shares, gathered, strict=True):
-        margins[share] = values
+    for share, its_margins in zip(shares, gathered, strict=True):
+        margins[share] = its_margins
     return margins[rows]
 
 

@@ -10,17 +10,17 @@ from codeprm.prompts import docstring_prompt
 from codeprm.records import Example, Label, Problem, Provenance, Rejected, Solution
 from codeprm.training.config import GeneratorConfig, OrmConfig
 from codeprm.training.corpus import (
+    IGNORED,
     Corpus,
     CorpusBuilder,
     encode_generator,
     encode_reward,
     generator_rows,
+    next_token_targets,
     padded,
     require_both_classes,
     reward_rows,
 )
-from codeprm.training.generator import next_token_targets
-from codeprm.training.models import IGNORED
 from codeprm.training.tokenizer import end_of_text_id, train_tokenizer
 
 STATEMENT = "Read 12 integers and print the sum of those that are even."
