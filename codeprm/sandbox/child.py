@@ -11,6 +11,7 @@ import atexit
 import gc
 import json
 import os
+import random
 import re
 import signal
 import sys
@@ -18,7 +19,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import CodeType, ModuleType
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from codeprm.sandbox import kernel, values, wire
 from codeprm.sandbox.confinement import MAX_FILES, Confinement, confine_test
@@ -35,6 +36,14 @@ STREAMS = (
 )
 # What a program says that may leave output in a buffer of its own making, or do things when freed.
 LEAVES_FILES = re.compile(rb"open|Wrapper|Buffered|__del__|finalize")
+DRAWS = re.compile(rb"random|shuffle|uuid|tempfile|secrets")
+
+
+class Traits(NamedTuple):
+    """What a program's text tells of it, so that most tests are spared the care few need."""
+
+    leaves_files: bool
+    draws: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +53,7 @@ class Test:
     program: CodeType
     entry_point: str | None
     module: ModuleType
-    leaves_files: bool
+    traits: Traits
     cpu_time_s: float
     address_space: int
     confinement: Confinement
@@ -56,6 +65,9 @@ def main(test: Test) -> NoReturn:
         kernel.die_with_parent()
         arguments = None if test.entry_point is None else _take_arguments()
         os.closerange(FILES.report + 1, MAX_FILES)
+        if test.traits.draws:
+            # A fork has its parent's numbers, and so would all tests.
+            random.seed()
         confine_test(test.confinement, cpu_time_s=test.cpu_time_s, address_space=test.address_space)
         module = test.module
         if test.entry_point is not None:
@@ -63,7 +75,7 @@ def main(test: Test) -> NoReturn:
         sys.modules[module.__name__] = module
         status = 1
         status = _run(lambda: _execute(test, module.__dict__, arguments))
-        status = _finish(status, module if test.leaves_files else None)
+        status = _finish(status, module if test.traits.leaves_files else None)
     finally:
         # A forked process must never return into the supervisor's loop. An unexplained SIGKILL is
         # the owner's sign for a fault that is not the program's.
@@ -84,9 +96,9 @@ def text_streams() -> None:
         setattr(sys, f"__{name}__", stream)
 
 
-def leaves_files(source: bytes) -> bool:
-    """Whether freeing a program's objects at its end may still write, or run code of its own."""
-    return LEAVES_FILES.search(source) is not None
+def traits_of(source: bytes) -> Traits:
+    """By a search for words: too much care where it errs, unless a program hides its words."""
+    return Traits(LEAVES_FILES.search(source) is not None, DRAWS.search(source) is not None)
 
 
 def _take_arguments() -> list[Any]:

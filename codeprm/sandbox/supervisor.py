@@ -91,7 +91,7 @@ def _serve(control: socket.socket, load: dict[str, Any], host: Host) -> None:
                 program=program,
                 entry_point=message["entry_point"],
                 module=host.module,
-                leaves_files=child.leaves_files(source),
+                traits=child.traits_of(source),
                 cpu_time_s=SURE_BUSY * allowance.cpu_s,
                 address_space=address_space,
                 confinement=host.confinement,
@@ -108,7 +108,7 @@ def _read_input() -> bytes:
 def _run(test: child.Test, control: socket.socket, allowance: Allowance) -> Ending:
     # A forked process starts with its parent's memory, which is not the program's use.
     inherited_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    pid = os.fork()
+    pid = kernel.bare_fork()
     if pid == 0:
         child.main(test)
     started = time.monotonic()
