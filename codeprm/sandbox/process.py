@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from codeprm.errors import SandboxError
 from codeprm.sandbox import values, wire
+from codeprm.sandbox.cgroups import group_name, make_group
 from codeprm.sandbox.launcher import command
 from codeprm.sandbox.levels import Level
 from codeprm.sandbox.preload import Preload
@@ -48,6 +49,10 @@ class Held(NamedTuple):
 
     level: Level
     layers: tuple[str, ...]
+
+    def with_layer(self, name: str) -> Held:
+        """One more."""
+        return Held(self.level, (*self.layers, name))
 
 
 class Run(NamedTuple):
@@ -87,16 +92,22 @@ class ZygoteProcess:
             self.streams.close()
             raise SandboxError(f"the sandbox cannot start {python}: {error}") from error
         self.held = Held(Level.F3, ())
+        self.group = make_group(group_name(self.process.pid))
+        if self.group is not None:
+            self.group.add(self.process.pid)
 
     def wait_until_ready(self) -> None:
         """Until programs can be loaded; `held` tells what holds them."""
         self.streams.begin(0)
-        self.held = parse_ready(self._expect("ready", START_TIMEOUT_S))
+        held = parse_ready(self._expect("ready", START_TIMEOUT_S))
+        self.held = held if self.group is None else held.with_layer("cgroup")
 
     def load(self, program: bytes, limits: Limits) -> str | None:
         """Compiles; the reason if that is impossible."""
         self.streams.give(program)
         self.streams.begin(0)
+        if self.group is not None:
+            self.group.limit_memory(limits.memory_mb << 20)
         self._send(
             {
                 "do": "load",
@@ -121,10 +132,16 @@ class ZygoteProcess:
         self.streams.give(test.arguments if isinstance(test, CallInput) else test.data)
         self.streams.begin(limits.output_bytes)
         entry_point = test.entry_point if isinstance(test, CallInput) else None
+        ended_before = self._ended_for_memory()
         self._send({"do": "test", "entry_point": entry_point})
         ending = self._pump(limits)
         self.streams.finish()
-        return Run(result_of(ending, self.streams, limits, is_call=is_call), ending)
+        starved = self._ended_for_memory() > ended_before
+        result = result_of(ending, self.streams, limits, is_call=is_call, starved=starved)
+        return Run(result, ending)
+
+    def _ended_for_memory(self) -> int:
+        return 0 if self.group is None else self.group.ended_for_memory()
 
     def close(self) -> None:
         """The end of the control socket ends the zygote; the launcher takes the rest with it."""
@@ -134,6 +151,8 @@ class ZygoteProcess:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+        if self.group is not None:
+            self.group.close()
         self.streams.close()
 
     def _pump(self, limits: Limits) -> Ending:
@@ -260,10 +279,16 @@ def seconds_without_core(process: int) -> float:
         return 0.0  # It ended, or this kernel keeps no such account.
 
 
-def result_of(ending: Ending, streams: Streams, limits: Limits, *, is_call: bool) -> RunResult:
-    """What became of a test, from its supervisor's report and what it wrote."""
+def result_of(
+    ending: Ending, streams: Streams, limits: Limits, *, is_call: bool, starved: bool = False
+) -> RunResult:
+    """What became of a test, from its supervisor's report and what it wrote.
+
+    `starved`: the kernel ended a process of the slot for want of memory meanwhile.
+    """
     report = bytes(streams.report.kept)
-    status = _status(ending, limits, report=report, overflowed=streams.overflowed)
+    starved = starved or report.startswith(wire.OUT_OF_MEMORY)
+    status = _status(ending, limits, starved=starved, overflowed=streams.overflowed)
     stderr = bytes(streams.stderr.kept).decode("utf-8", "replace")
     value = None
     if is_call and status is RunStatus.OK:
@@ -284,13 +309,13 @@ def result_of(ending: Ending, streams: Streams, limits: Limits, *, is_call: bool
     )
 
 
-def _status(ending: Ending, limits: Limits, *, report: bytes, overflowed: bool) -> RunStatus:
+def _status(ending: Ending, limits: Limits, *, starved: bool, overflowed: bool) -> RunStatus:
     if overflowed:
         return RunStatus.OUTPUT_LIMIT
     too_slow = ending.stop is not None or ending.cpu_s > limits.cpu_time_s
     if too_slow or ending.code == -signal.SIGXCPU:
         return RunStatus.TIME_LIMIT
-    if report.startswith(wire.OUT_OF_MEMORY) or ending.peak_kb > limits.memory_mb * 1024:
+    if starved or ending.peak_kb > limits.memory_mb * 1024:
         return RunStatus.MEMORY_LIMIT
     if ending.code == -signal.SIGSYS:
         return RunStatus.SECURITY
