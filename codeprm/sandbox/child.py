@@ -48,10 +48,9 @@ class Traits(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Test:
-    """All that one process is told."""
+    """All that the processes of a program's tests are told; `program` is None if it is none."""
 
-    program: CodeType
-    entry_point: str | None
+    program: CodeType | None
     module: ModuleType
     traits: Traits
     cpu_time_s: float
@@ -59,22 +58,22 @@ class Test:
     confinement: Confinement
 
 
-def main(test: Test) -> NoReturn:
+def main(test: Test, entry_point: str | None) -> NoReturn:
     status = None
     try:
         kernel.die_with_parent()
-        arguments = None if test.entry_point is None else _take_arguments()
+        arguments = None if entry_point is None else _take_arguments()
         os.closerange(FILES.report + 1, MAX_FILES)
         if test.traits.draws:
             # A fork has its parent's numbers, and so would all tests.
             random.seed()
         confine_test(test.confinement, cpu_time_s=test.cpu_time_s, address_space=test.address_space)
         module = test.module
-        if test.entry_point is not None:
+        if entry_point is not None:
             module.__name__ = CALL_MODULE
         sys.modules[module.__name__] = module
         status = 1
-        status = _run(lambda: _execute(test, module.__dict__, arguments))
+        status = _run(lambda: _execute(test, entry_point, arguments))
         status = _finish(status, module if test.traits.leaves_files else None)
     finally:
         # A forked process must never return into the supervisor's loop. An unexplained SIGKILL is
@@ -108,11 +107,13 @@ def _take_arguments() -> list[Any]:
     return arguments
 
 
-def _execute(test: Test, names: dict[str, Any], arguments: list[Any] | None) -> None:
+def _execute(test: Test, entry_point: str | None, arguments: list[Any] | None) -> None:
+    assert test.program is not None
+    names = test.module.__dict__
     exec(test.program, names)
-    if test.entry_point is not None:
+    if entry_point is not None:
         assert arguments is not None
-        value = _entry(names, test.entry_point)(*arguments)
+        value = _entry(names, entry_point)(*arguments)
         _report(wire.VALUE + values.encode(value))
 
 

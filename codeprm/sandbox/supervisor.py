@@ -81,36 +81,37 @@ def _serve(control: socket.socket, load: dict[str, Any], host: Host) -> None:
     program = _compiled(source, address_space)
     error = program if isinstance(program, str) else None
     wire.send(control, {"is": "loaded", "error": error})
+    test = child.Test(
+        program=program if isinstance(program, CodeType) else None,
+        module=host.module,
+        traits=child.traits_of(source),
+        cpu_time_s=SURE_BUSY * allowance.cpu_s,
+        address_space=address_space,
+        confinement=host.confinement,
+    )
     while True:
-        message = wire.receive(control).body
-        if message is None or message["do"] == "unload":
+        order = wire.order(control)
+        if order is None or order["do"] == "unload":
             return
         # A "stop" that comes after its test ended is no one's business any more.
-        if message["do"] == "test" and isinstance(program, CodeType):
-            test = child.Test(
-                program=program,
-                entry_point=message["entry_point"],
-                module=host.module,
-                traits=child.traits_of(source),
-                cpu_time_s=SURE_BUSY * allowance.cpu_s,
-                address_space=address_space,
-                confinement=host.confinement,
-            )
-            ending = _run(test, control, allowance)
+        if order["do"] == "test":
+            ending = _run(test, order["entry_point"], control, allowance)
             sweep(host)
-            wire.send(control, {"is": "ended", **ending._asdict()})
+            wire.send(control, ending._asdict() | {"is": "ended"})
 
 
 def _read_input() -> bytes:
     return os.pread(FILES.stdin, os.fstat(FILES.stdin).st_size, 0)
 
 
-def _run(test: child.Test, control: socket.socket, allowance: Allowance) -> Ending:
+def _run(
+    test: child.Test, entry_point: str | None, control: socket.socket, allowance: Allowance
+) -> Ending:
     # A forked process starts with its parent's memory, which is not the program's use.
     inherited_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     pid = kernel.bare_fork()
     if pid == 0:
-        child.main(test)
+        child.main(test, entry_point)
     started = time.monotonic()
     stop = _reason_to_stop(pid, control, allowance, started)
     if stop:
@@ -167,7 +168,7 @@ def _reason_to_stop(
             if ended in ready:
                 return None
             if control.fileno() in ready:
-                wire.receive(control)
+                wire.order(control)
                 return "owner"
             cpu_s, wall_s = _cpu_time(pid), time.monotonic() - started
             cpu_left = cpu_allowance_s(allowance.cpu_s, cpu_s, wall_s) - cpu_s
@@ -187,7 +188,7 @@ def _reason_to_stop(
 def _more_time(control: socket.socket, ended: int, wall_s: float) -> float | None:
     """The owner knows how long the process waited for a core; None if its time is up."""
     wire.send(control, {"is": "late", "wall_s": wall_s}, [ended])
-    answer = wire.receive(control).body
+    answer = wire.order(control)
     if answer is None or answer["do"] != "wait":
         return None
     return float(answer["wall_s"])

@@ -24,6 +24,8 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 MAX_PACKET = 1 << 16
+# Of what the owner says, which is trusted and short.
+MAX_ORDER = 1 << 12
 MAX_DESCRIPTORS = 4
 
 VALUE = b"V"
@@ -70,3 +72,10 @@ def receive(control: socket.socket) -> Message:
     if not isinstance(body, dict):
         raise ValueError(f"a packet of type {type(body).__name__}")
     return Message(body, list(descriptors))
+
+
+def order(control: socket.socket) -> dict[str, Any] | None:
+    """What the owner says to its processes; None at the end of the conversation."""
+    data = control.recv(MAX_ORDER)
+    body: dict[str, Any] | None = json.loads(data) if data else None
+    return body

@@ -26,7 +26,8 @@ from codeprm.sandbox.supervisor import Host
 from codeprm.sandbox.wire import FILES
 
 DEFAULT_THREAD_STACK = 8 << 20
-RECURSION_LIMIT = 10**6
+# Deeper than honest programs go without asking for it; ten times more is seconds of runaway.
+RECURSION_LIMIT = 200_000
 
 
 def main(told: dict[str, Any]) -> None:
@@ -77,12 +78,12 @@ def _address_space() -> int:
 
 
 def _serve_program(control: socket.socket, host: Host) -> bool:
-    message = wire.receive(control)
-    if message.body is None:
+    order = wire.order(control)
+    if order is None:
         return False
     pid = os.fork()
     if pid == 0:
-        supervisor.main(control, message.body, host)
+        supervisor.main(control, order, host)
     code = _wait(pid, control)
     supervisor.sweep(host)
     if code:
