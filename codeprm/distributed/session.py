@@ -9,12 +9,16 @@ from __future__ import annotations
 
 import logging
 import os
+from pathlib import Path
 
 import ray
 
 from codeprm.errors import ConfigError
+from codeprm.places import absolute
 
 SPARE_LOGICAL_CPUS = 4
+# Folder of a node in which Ray unpacks what came with `--working-dir`.
+THROW_AWAY = "working_dir_files"
 
 
 def connect() -> None:
@@ -35,10 +39,11 @@ def connect() -> None:
 
 def require_shared(uri: str) -> None:
     """On a cluster an output must be where all nodes look; a job's working directory is not."""
-    if os.environ.get("RAY_ADDRESS") and "://" not in uri and not os.path.isabs(uri):
+    here = Path.cwd()
+    if THROW_AWAY in here.parts and "://" not in uri and Path(absolute(uri)).is_relative_to(here):
         raise ConfigError(
-            f"{uri} is relative to the working directory of a cluster job, which is a throw-away "
-            "copy: give an absolute path that all nodes share, or a URI"
+            f"{uri} is in the working directory of a cluster job, which is a throw-away copy: "
+            "give an absolute path that all nodes share, or a URI"
         )
 
 

@@ -124,7 +124,12 @@ def test_follower_of_a_failed_producer_stops_with_its_reason(tmp_path: Path) -> 
         run_stage(follower, follow=True)
 
 
-def test_relative_output_is_refused_on_a_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("RAY_ADDRESS", "auto")
+def test_relative_output_is_refused_on_a_cluster(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    # where Ray unpacks what a job brings along
+    copy = tmp_path / "runtime_resources/working_dir_files/_ray_pkg_1"
+    copy.mkdir(parents=True)
+    monkeypatch.chdir(copy)
     with pytest.raises(ConfigError, match="give an absolute path that all nodes share"):
         run_stage(toy_stage(Path("runs/x")))
