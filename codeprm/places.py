@@ -8,6 +8,7 @@ once, where flags are read: mark a field with `Place` or `ModelPlace` and `cli.r
 from __future__ import annotations
 
 import dataclasses
+import os
 import typing
 from enum import Enum
 from pathlib import Path
@@ -28,10 +29,10 @@ ModelPlace = Annotated[str, _Kind.MODEL]
 
 
 def absolute(place: str) -> str:
-    """A local path from the root; URIs as they are."""
+    """A local path from the root, spelled one way; URIs as they are."""
     if not place or "://" in place:
         return place
-    return str(Path(place).expanduser().absolute())
+    return os.path.abspath(Path(place).expanduser())
 
 
 def with_absolute_places(args: T) -> T:

@@ -7,6 +7,7 @@ into it. The same field names serve Python, Parquet and HTTP; units are in the n
     Problem + Case + Solution   a dataset directory        prepare, verify, annotate, merge
     Completion                  sample, import_results  -> execute, score
     Verdict                     execute, verify         -> label, report
+    Audit                       verify                  -> its summary
     Example                     label                   -> train_orm
     Score                       score                   -> report
     Rejected                    every stage: a row that was dropped, with the reason
@@ -67,6 +68,42 @@ class Label(StrEnum):
     UNKNOWN = "unknown"
 
 
+class Trust(StrEnum):
+    """Which verdicts of a problem's tests may be labels.
+
+    `passes`: only those of programs that pass, since a right answer may differ from the stored one.
+    `fails`: only those of programs that fail, since wrong programs pass the tests too.
+    """
+
+    BOTH = "both"
+    PASSES = "passes"
+    FAILS = "fails"
+    NONE = "none"
+
+    @classmethod
+    def of(cls, *, passes: bool, fails: bool) -> Trust:
+        """From the two things that tests can decide."""
+        if passes:
+            return cls.BOTH if fails else cls.PASSES
+        return cls.FAILS if fails else cls.NONE
+
+    @property
+    def in_passes(self) -> bool:
+        """Whether a program that passes is known to be right."""
+        return self in (Trust.BOTH, Trust.PASSES)
+
+    @property
+    def in_fails(self) -> bool:
+        """Whether a program that writes something else is known to be wrong."""
+        return self in (Trust.BOTH, Trust.FAILS)
+
+    def __and__(self, other: Trust) -> Trust:
+        """What both trust."""
+        return Trust.of(
+            passes=self.in_passes and other.in_passes, fails=self.in_fails and other.in_fails
+        )
+
+
 class Record:
     """Base of all records: rows in, rows out, schema."""
 
@@ -79,9 +116,18 @@ class Record:
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Self:
-        """Inverse of `to_row`; columns that the record does not know are ignored."""
-        types_ = _field_types(cls)
-        return cls(**{name: _parsed(types_[name], row[name]) for name in types_})
+        """Inverse of `to_row`; columns that the record does not know are ignored.
+
+        A column that is not there (an older directory) has the field's default, if it has one.
+        """
+        types_, defaults = _field_types(cls), field_defaults(cls)
+        return cls(
+            **{
+                name: _parsed(types_[name], row[name])
+                for name in types_
+                if name in row or name not in defaults
+            }
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +144,9 @@ class Problem(Record):
     """A competitive-programming problem without its tests.
 
     Example: `problem_id="6f1d..."`, `statement="Read n ..."`, `entry_point=None` (stdin style),
-    `time_limit_s=2.0` (CPU, one test), `compare="grade/1"`.
+    `time_limit_s=2.0` (CPU, one test), `compare="grade/1"` (or `"grade/1+case"`, ...: see
+    `codeprm.judge.rules`). `checker` is the source of a program that decides where several answers
+    are right ("" for none: see `codeprm.judge.checker`).
     """
 
     table: ClassVar[str] = "problems"
@@ -117,6 +165,8 @@ class Problem(Record):
     n_cases: int
     n_solutions: int
     provenance: tuple[Provenance, ...]
+    trust: Trust = Trust.BOTH
+    checker: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,6 +244,34 @@ class Verdict(Record):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Audit(Record):
+    """What the label gate found out about one problem's tests; `trust` is its conclusion.
+
+    `reasons` are those of the conclusion, `detail` says them in words. `n_cases` came with the
+    problem, `n_quarantined` of them were dropped. `trivial_passed` names the trivial programs that
+    pass all tests that are left. `n_wrong`, `n_mutants`: programs run that are known, or made, to
+    be wrong; `..._passed`: how many of them pass those tests.
+    """
+
+    table: ClassVar[str] = "audits"
+
+    problem_id: str
+    name: str
+    kept: bool
+    trust: Trust
+    reasons: tuple[str, ...]
+    detail: str
+    n_cases: int
+    n_quarantined: int
+    n_references: int
+    trivial_passed: tuple[str, ...]
+    n_wrong: int
+    n_wrong_passed: int
+    n_mutants: int
+    n_mutants_passed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Example(Record):
     """One training row of the reward model; `split` is "train" or "calibration", by problem."""
 
@@ -236,7 +314,7 @@ class Rejected(Record):
 
 
 RECORDS: tuple[type[Record], ...] = (
-    Problem, Case, Solution, Completion, Verdict, Example, Score, Rejected,
+    Problem, Case, Solution, Completion, Verdict, Audit, Example, Score, Rejected,
 )  # fmt: skip
 
 
@@ -273,6 +351,12 @@ def bucket_of(problem_id: str, buckets: int) -> int:
 def field_names(cls: type[Record]) -> tuple[str, ...]:
     """Columns of the record's table, in order."""
     return tuple(_field_types(cls))
+
+
+def field_defaults(cls: type[Record]) -> dict[str, Any]:
+    """Fields that rows of older directories may lack, with what they then are."""
+    fields = dataclasses.fields(typing.cast(Any, cls))
+    return {f.name: f.default for f in fields if f.default is not dataclasses.MISSING}
 
 
 def schema_of(cls: type[Record]) -> pa.Schema:

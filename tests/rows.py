@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from codeprm.records import (
+    Audit,
     Case,
     Completion,
     Outcome,
@@ -14,6 +15,7 @@ from codeprm.records import (
     Record,
     Score,
     Solution,
+    Trust,
     Verdict,
     bucket_of,
     completion_id_of,
@@ -100,6 +102,36 @@ def verdict_row(completion: Completion, outcome: Outcome, *, detail: str = "") -
         wall_s=0.0,
         grade_version="grade/1",
         sandbox_level="F3",
+    )
+
+
+def audit_row(
+    problem: Problem,
+    *,
+    trust: Trust = Trust.BOTH,
+    reasons: tuple[str, ...] = (),
+    kept: bool = True,
+    n_quarantined: int = 0,
+    trivial_passed: tuple[str, ...] = (),
+    wrong: tuple[int, int] = (0, 0),
+    mutants: tuple[int, int] = (0, 0),
+) -> Audit:
+    """`wrong` and `mutants`: how many pass, of how many."""
+    return Audit(
+        problem_id=problem.problem_id,
+        name=problem.name,
+        kept=kept,
+        trust=trust,
+        reasons=reasons,
+        detail=", ".join(reasons),
+        n_cases=5,
+        n_quarantined=n_quarantined,
+        n_references=1,
+        trivial_passed=trivial_passed,
+        n_wrong_passed=wrong[0],
+        n_wrong=wrong[1],
+        n_mutants_passed=mutants[0],
+        n_mutants=mutants[1],
     )
 
 

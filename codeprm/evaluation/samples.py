@@ -3,7 +3,9 @@
     completions + verdicts (+ scores, + problems) -> Samples, flat arrays sorted by problem
 
 Only samples of a known label count: those labelled `unknown` or without a verdict are left out and
-counted in `excluded`, and so are problems that have no other. A sample without a score (too long
+counted in `excluded`, and so are problems that have no other. Where a problem's tests can tell only
+one of pass and fail, what is known of it is all of one kind, so all of its samples are left out
+(`one_sided_tests`). A sample without a score (too long
 for the model, no program) stays: its margin is NaN and selectors put it last.
 
 Tables are joined bucket by bucket, so only numbers are held, about 100 bytes a sample.
@@ -12,7 +14,7 @@ Tables are joined bucket by bucket, so only numbers are held, about 100 bytes a 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -20,7 +22,7 @@ import numpy as np
 
 from codeprm.errors import DataError
 from codeprm.evaluation.best_of_n import Bools, Floats, Ints
-from codeprm.records import Completion, Label, Outcome, Problem, Score, Verdict
+from codeprm.records import Completion, Label, Outcome, Problem, Score, Trust, Verdict
 from codeprm.tables import Directory
 
 if TYPE_CHECKING:
@@ -99,7 +101,8 @@ def read_samples(sources: Sources) -> Samples:
         if directory is not None:
             directory.require_complete()
     tally = _Tally(Counter(), Counter(), Counter())
-    joined = pa.concat_tables([_join(tables, tally) for tables in _blocks(sources)])
+    one_sided = _one_sided(sources.problems)
+    joined = pa.concat_tables([_join(tables, one_sided, tally) for tables in _blocks(sources)])
     _require_sense(sources, joined, tally)
     joined = joined.sort_by([("problem_id", "ascending"), ("index", "ascending")])
     return _samples(joined, sources.problems, tally)
@@ -127,7 +130,7 @@ def _read(sources: Sources, bucket: int | None) -> Tables:
     )
 
 
-def _join(tables: Tables, tally: _Tally) -> pa.Table:
+def _join(tables: Tables, one_sided: Set[str], tally: _Tally) -> pa.Table:
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -139,15 +142,22 @@ def _join(tables: Tables, tally: _Tally) -> pa.Table:
     known = pc.fill_null(pc.is_in(label, pa.array([Label.PASS.value, Label.FAIL.value])), False)
     left_out = outcome.filter(pc.invert(known)).to_pylist()
     tally.excluded.update("no_verdict" if value is None else value for value in left_out)
+    problem_id = completions.column("problem_id")
+    # a verdict made before the gate had its say, or a report without --data, shows it only here
+    withheld = problem_id.filter(pc.fill_null(pc.equal(outcome, Outcome.QUARANTINED.value), False))
+    doubtful = pa.array(sorted({*one_sided, *withheld.to_pylist()}), pa.string())
+    decided = pc.invert(pc.is_in(problem_id, doubtful))
+    tally.excluded.update(one_sided_tests=len(known.filter(pc.and_(known, pc.invert(decided)))))
+    known = pc.and_(known, decided)
     tally.matched.update(verdicts=len(outcome) - outcome.null_count, rows=len(completions))
     margin = pa.nulls(len(completions), pa.float64())
     if tables.scores is not None:
         margin = _lookup(completions, tables.scores).column("margin")
         tally.matched.update(scores=len(margin) - margin.null_count)
-    before = set(completions.column("problem_id").unique().to_pylist())
+    before = set(problem_id.unique().to_pylist())
     joined = pa.table(
         {
-            "problem_id": completions.column("problem_id"),
+            "problem_id": problem_id,
             "index": completions.column("index"),
             "passed": pc.equal(label, Label.PASS.value),
             "margin": margin,
@@ -214,6 +224,14 @@ def _samples(joined: pa.Table, problems: Directory | None, tally: _Tally) -> Sam
         outcomes={o.value: n for o in Outcome if (n := tally.outcomes[o.value])},
         excluded={reason: n for reason, n in sorted(tally.excluded.items()) if n},
     )
+
+
+def _one_sided(problems: Directory | None) -> set[str]:
+    if problems is None:
+        return set()
+    table = problems.read_table(Problem, columns=("problem_id", "trust"))
+    columns = (table.column(name).to_pylist() for name in table.column_names)
+    return {problem_id for problem_id, trust in zip(*columns, strict=True) if trust != Trust.BOTH}
 
 
 def _problem_facts(problems: Directory | None) -> dict[str, tuple[str, str]]:

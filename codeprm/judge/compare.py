@@ -1,20 +1,21 @@
 """The rule set `grade/1`: when is an output, or a returned value, the expected one?
 
 The mode belongs to the problem and is decided from all its expected outputs, never from what a
-program wrote.
+program wrote; `codeprm.judge.rules` says how a problem asks for another.
 
 - stdout is compared as lines of tokens. Tokens are separated by ASCII white space, blank lines are
   ignored, CR LF and CR end lines as LF does. Line structure and order count. Invalid UTF-8 fails.
 - Tokens are equal byte by byte, or by one of these rules:
   - integer mode (no expected number has a point or an exponent): a fraction of zeros is dropped
     and -0 is 0, no more: `3.0` is `3`, but `007`, `+5` and `1e3` are not the numbers they mean;
-  - float mode: within 1e-6, absolute or relative. Two integers must be the same, and so must any
-    number where an integer of more than 15 digits is expected;
+  - float mode: within 1e-6 (or what the problem allows), absolute or relative. Two integers must
+    be the same, and so must any number where an integer of more than 15 digits is expected;
   - infinities in any spelling equal only themselves, NaN is never a number;
   - case is ignored where every word expected is one of `VERDICT_WORDS`.
 - Values of calls: list and tuple are the same, bool is not int, int and float are equal if
   numerically equal, or within the tolerance in float mode; dict keys are compared as JSON writes
-  them; what JSON cannot say (a set, a generator) equals nothing.
+  them; case counts unless the problem says otherwise; what JSON cannot say (a set, a generator)
+  equals nothing.
 """
 
 from __future__ import annotations
@@ -57,6 +58,7 @@ class CompareMode:
 
     is_float: bool = False
     ignore_case: bool = False
+    tolerance: float = TOLERANCE
 
 
 def stdout_mode(expected: Iterable[str]) -> CompareMode:
@@ -108,11 +110,20 @@ def compare_value(actual: Any, expected: Any, mode: CompareMode) -> bool:
         )
     if _is_number(actual) and _is_number(expected):
         return _same_value(actual, expected, mode)
+    if mode.ignore_case and isinstance(actual, str) and isinstance(expected, str):
+        # ASCII only: other letters have more than one lower case, or share one.
+        same_letters = actual.isascii() and expected.isascii()
+        return same_letters and actual.lower() == expected.lower()
     return type(actual) is type(expected) and bool(actual == expected)
 
 
 def _bytes(text: str) -> bytes:
     return text.encode("utf-8", "surrogatepass")
+
+
+def squeezed(output: bytes) -> bytes:
+    """Tokens and line structure alone: outputs that differ in white space become the same."""
+    return b"\n".join(b" ".join(tokens) for tokens in _lines(output))
 
 
 def _lines(output: bytes) -> Lines:
@@ -137,11 +148,11 @@ def _same_token(actual: bytes, expected: bytes, mode: CompareMode) -> bool:
     if infinite or other:
         return bool(infinite and other) and _is_negative(actual) == _is_negative(expected)
     if mode.is_float and NUMBER.fullmatch(actual) and NUMBER.fullmatch(expected):
-        return _same_number(actual, expected)
+        return _same_number(actual, expected, mode.tolerance)
     return _as_integer(actual) == _as_integer(expected)
 
 
-def _same_number(actual: bytes, expected: bytes) -> bool:
+def _same_number(actual: bytes, expected: bytes, tolerance: float) -> bool:
     exact, wanted = _as_integer(actual), _as_integer(expected)
     if INTEGER.fullmatch(wanted) and (
         INTEGER.fullmatch(actual) or len(wanted.lstrip(b"+-0")) > EXACT_DIGITS
@@ -149,7 +160,9 @@ def _same_number(actual: bytes, expected: bytes) -> bool:
         return exact == wanted
     if max(len(actual), len(expected)) > MAX_FLOAT_CHARS:
         return False
-    return _close(float(actual), float(expected))
+    value, other = float(actual), float(expected)
+    # Literals beyond the range of floats are not the same for being both beyond it.
+    return math.isfinite(value) and math.isfinite(other) and _close(value, other, tolerance)
 
 
 def _as_integer(token: bytes) -> bytes:
@@ -162,10 +175,10 @@ def _is_negative(token: bytes) -> bool:
     return token.startswith(b"-")
 
 
-def _close(actual: float, expected: float) -> bool:
+def _close(actual: float, expected: float, tolerance: float) -> bool:
     if math.isinf(actual) or math.isinf(expected):
         return actual == expected
-    return abs(actual - expected) <= max(TOLERANCE, TOLERANCE * abs(expected))
+    return abs(actual - expected) <= max(tolerance, tolerance * abs(expected))
 
 
 def _is_number(value: Any) -> bool:
@@ -180,7 +193,7 @@ def _same_value(actual: float, expected: float, mode: CompareMode) -> bool:
     if isinstance(expected, int) and abs(expected) >= 10**EXACT_DIGITS:
         return False
     try:
-        return _close(float(actual), float(expected))
+        return _close(float(actual), float(expected), mode.tolerance)
     except OverflowError:
         return False
 

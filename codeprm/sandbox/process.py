@@ -169,11 +169,12 @@ class ZygoteProcess:
             ready = [descriptor for descriptor, _ in poller.poll(max(0.0, left_ms))]
             if self.control.fileno() in ready or left_ms <= 0:
                 body, descriptors = self._receive("ended", 0)
+                waited_s = sum(map(seconds_without_core, descriptors))
+                wire.close_all(descriptors)
                 if body["is"] == "ended":
                     return parse_ending(body)
                 if body["is"] != "late":
                     raise self._fault(f"said {str(body)[:200]} in place of 'ended'")
-                waited_s = self._time_without_core(descriptors)
                 if not stopped:
                     self._send(answer_late(body, limits, waited_s))
             for reader in ready:
@@ -183,13 +184,6 @@ class ZygoteProcess:
                 self._send({"do": "stop"})
                 stopped = True
 
-    def _time_without_core(self, descriptors: list[int]) -> float:
-        try:
-            return sum(map(seconds_without_core, descriptors))
-        finally:
-            for descriptor in descriptors:
-                os.close(descriptor)
-
     def _send(self, body: dict[str, Any]) -> None:
         try:
             wire.send(self.control, body)
@@ -198,8 +192,7 @@ class ZygoteProcess:
 
     def _expect(self, kind: str, timeout_s: float, *, or_lost: bool = False) -> dict[str, Any]:
         body, descriptors = self._receive(kind, timeout_s)
-        for descriptor in descriptors:
-            os.close(descriptor)
+        wire.close_all(descriptors)
         if body["is"] != kind and not (or_lost and body["is"] == "lost"):
             raise self._fault(f"said {str(body)[:200]} in place of {kind!r}")
         return body
@@ -211,11 +204,12 @@ class ZygoteProcess:
             raise self._fault(f"did not say {kind!r} in time")
         try:
             body, descriptors = wire.receive(self.control)
-        except (OSError, ValueError, RecursionError) as error:
+        except (OSError, ValueError) as error:
             raise self._fault(f"cannot be understood ({error})") from error
         if body is None:
             raise self._fault("ended")
         if body.get("is") not in KNOWN:
+            wire.close_all(descriptors)
             raise self._fault(f"said {str(body)[:200]}")
         return body, descriptors
 

@@ -19,6 +19,7 @@ pipe a test sends `VALUE` and an encoded value, or `OUT_OF_MEMORY`.
 from __future__ import annotations
 
 import json
+import os
 import socket
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -64,14 +65,25 @@ def send(control: socket.socket, body: dict[str, Any], descriptors: Sequence[int
 
 
 def receive(control: socket.socket) -> Message:
-    """ValueError where the packet is no JSON object."""
+    """What a slot says. ValueError where the packet is no JSON object; it holds no descriptors."""
     data, descriptors, _, _ = socket.recv_fds(control, MAX_PACKET, MAX_DESCRIPTORS)
-    if not data:
-        return Message(None, list(descriptors))
-    body = json.loads(data)
-    if not isinstance(body, dict):
-        raise ValueError(f"a packet of type {type(body).__name__}")
+    try:
+        body = json.loads(data) if data else None
+        if data and not isinstance(body, dict):
+            raise ValueError(f"a packet of type {type(body).__name__}")
+    except (ValueError, RecursionError) as error:
+        close_all(descriptors)
+        raise ValueError(f"not a message: {error}") from error
+    if body is None:
+        close_all(descriptors)
+        return Message(None, [])
     return Message(body, list(descriptors))
+
+
+def close_all(descriptors: Sequence[int]) -> None:
+    """Descriptors that came with a message and are of no use."""
+    for descriptor in descriptors:
+        os.close(descriptor)
 
 
 def order(control: socket.socket) -> dict[str, Any] | None:

@@ -1,25 +1,31 @@
 """Completions -> verdicts: each program runs in the sandbox on the tests of its problem.
 
 A part is graded problem by problem; a problem's tests are loaded by the worker and cached; programs
-of a problem that are equal to the letter run once and share the verdict. Expected outputs stay on
-this side of the sandbox.
+of a problem that are equal to the letter run once and share the verdict, unless that was a fault of
+ours. Expected outputs stay on this side of the sandbox. How far the tests are believed is written
+in the problem: give the directory that the verify job wrote.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
+from typing import Literal
 
 from codeprm.judge.grade import grade
-from codeprm.records import Completion, Record, Verdict
+from codeprm.judge.verdict import GradeOptions
+from codeprm.records import Case, Completion, Outcome, Problem, Record, Verdict
+from codeprm.sandbox.levels import Level
 from codeprm.sandbox.runner import Sandbox
 from codeprm.steps.base import Item, Stage, Unit, Workers
 from codeprm.steps.cases import CaseStore
 from codeprm.steps.follow import SILENCE_S, part_units
 from codeprm.steps.run import rejected
+from codeprm.steps.soundness import require_sound_machine
 from codeprm.tables import Directory
+from codeprm.tables.protocol import NOT_IDENTITY
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +34,20 @@ class ExecuteConfig:
 
     max_cases: int = 0
     """Run at most so many tests a program, the first ones; 0 runs all (until one fails)."""
+    run_all_tests: bool = False
+    """Go on after a failure, to count the tests that pass."""
+    compare: Literal["grade/1", "coderm"] = "grade/1"
+    """Rules of comparison. "coderm" is CodeRM's, for tables beside its figures: no checkers, and
+    every verdict is taken at its word."""
+    sandbox_floor: Level = field(default=Level.F2, metadata=NOT_IDENTITY)
+    """Refuse to run on a machine that holds programs less well; F3 is for development."""
+
+    @property
+    def options(self) -> GradeOptions:
+        """As the judge takes them."""
+        return GradeOptions(
+            compare=self.compare, run_all=self.run_all_tests, max_cases=self.max_cases
+        )
 
 
 def execute_stage(
@@ -56,15 +76,17 @@ def execute_stage(
 
 
 class ExecuteStep:
-    """One sandbox slot a worker."""
+    """One sandbox slot a worker, and one more where problems have checkers."""
 
     spool_key: str | None = None
 
     def __init__(self, config: ExecuteConfig, data: str, completions: str) -> None:
-        self._config = config
         self._completions = Directory(completions)
         self._store = CaseStore(data)
-        self._sandbox = Sandbox()
+        self._options = config.options
+        self._floor = config.sandbox_floor
+        self._sandbox = Sandbox(floor=config.sandbox_floor)
+        self._checkers = Sandbox(floor=config.sandbox_floor)
         self._graded: dict[str, Verdict] = {}
         self._graded_problem = ""
 
@@ -76,11 +98,13 @@ class ExecuteStep:
         return [Item(row.completion_id, row.problem_id, row) for row in rows]
 
     def process(self, items: Sequence[Item]) -> Iterator[Record]:
+        require_sound_machine(self._floor)
         for item in items:
             yield self._verdict(item.value)
 
     def close(self) -> None:
         self._sandbox.close()
+        self._checkers.close()
 
     def _verdict(self, completion: Completion) -> Record:
         problem = self._store.problem(completion.problem_id)
@@ -94,12 +118,18 @@ class ExecuteStep:
             self._graded, self._graded_problem = {}, problem.problem_id
         known = self._graded.get(completion.program)
         if known is None:
-            known = grade(
-                self._sandbox,
-                problem,
-                cases[: self._config.max_cases or None],
-                completion.program,
-                completion_id=completion.completion_id,
-            )
-            self._graded[completion.program] = known
+            known = self._grade(problem, cases, completion)
+            if known.outcome is not Outcome.SANDBOX_ERROR:
+                self._graded[completion.program] = known
         return dataclasses.replace(known, completion_id=completion.completion_id)
+
+    def _grade(self, problem: Problem, cases: Sequence[Case], completion: Completion) -> Verdict:
+        return grade(
+            self._sandbox,
+            problem,
+            cases,
+            completion.program,
+            completion_id=completion.completion_id,
+            options=self._options,
+            checkers=self._checkers,
+        )

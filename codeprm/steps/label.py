@@ -1,10 +1,11 @@
 """Completions + verdicts -> examples: balanced programs of known label, problem by problem.
 
-A problem gives min(passing, failing, cap) programs of each class, drawn by a shuffle that depends
-on the seed and the problem only. Programs equal to the letter count once. What is not drawn goes to
-`rejected/` with its reason, so the rows in are the rows out and the rejected ones:
+A problem gives at most `cap` programs of each class, and of the larger class at most `max_ratio`
+times as many as of the smaller one, drawn by a shuffle that depends on the seed and the problem.
+Programs equal to the letter count once. What is not drawn goes to `rejected/` with its reason, so
+the rows in are the rows out and the rejected ones:
 
-    no_verdict, unknown_label    nothing is known of it
+    no_verdict, unknown_label    nothing is known of it, or not by this problem's tests
     conflicting_verdicts         equal programs with different labels
     no_program, duplicate_program
     one_class                    all programs of the problem pass, or all fail
@@ -22,6 +23,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from codeprm.errors import DataError
+from codeprm.judge.verdict import trusted
 from codeprm.prompts import docstring_prompt
 from codeprm.records import (
     Completion,
@@ -30,6 +32,7 @@ from codeprm.records import (
     Problem,
     Record,
     Rejected,
+    Trust,
     Verdict,
     content_hash,
     solution_id_of,
@@ -48,6 +51,8 @@ class LabelConfig:
 
     cap: int = 50
     """At most so many programs of each class a problem."""
+    max_ratio: float = 1.0
+    """At most so many programs of the larger class for each of the smaller one, in a problem."""
     calibration_fraction: float = 0.1
     """Share of the problems that is held out to calibrate the reward model."""
     seed: int = 0
@@ -129,15 +134,17 @@ def label_problem(
 ) -> Iterator[Example | Rejected]:
     """Examples of one problem, and every completion that gives none."""
     dropped: list[Rejected] = []
-    passing, failing = _by_class(rows, dropped)
+    passing, failing = _by_class(rows, problem.trust, dropped)
     if not passing or not failing:
-        detail = f"{len(passing)} programs pass, {len(failing)} fail"
+        detail = f"{len(passing)} programs pass, {len(failing)} fail, trust {problem.trust}"
         dropped += [_drop(row, "one_class", detail) for row in (*passing, *failing)]
     else:
         rng = random.Random(content_hash("label", str(config.seed), problem.problem_id))
-        size = min(len(passing), len(failing), config.cap)
+        smaller = min(len(passing), len(failing), config.cap)
+        most = min(config.cap, int(smaller * config.max_ratio))
         for own in (passing, failing):
             rng.shuffle(own)
+            size = min(len(own), most)
             dropped += [_drop(row, "not_drawn", f"{size} of {len(own)}") for row in own[size:]]
             yield from (_example(problem, row, config) for row in own[:size])
     yield from dropped
@@ -164,7 +171,7 @@ def require_both_classes(out: str, manifest: Mapping[str, Any]) -> None:
 
 
 def _by_class(
-    rows: Iterable[Labelled], dropped: list[Rejected]
+    rows: Iterable[Labelled], trust: Trust, dropped: list[Rejected]
 ) -> tuple[list[Labelled], list[Labelled]]:
     groups: dict[str, list[Labelled]] = {}
     for row in rows:
@@ -172,6 +179,10 @@ def _by_class(
             dropped.append(_drop(row, "no_verdict", "not in --verdicts"))
         elif row.verdict.label is Label.UNKNOWN:
             dropped.append(_drop(row, "unknown_label", row.verdict.outcome.value))
+        elif trusted(row.verdict.outcome, trust) is not row.verdict.outcome:
+            # judged before the label gate had its say
+            detail = f"{row.verdict.outcome}, but trust {trust}"
+            dropped.append(_drop(row, "unknown_label", detail))
         elif not row.completion.program.strip():
             dropped.append(_drop(row, "no_program", row.verdict.outcome.value))
         else:

@@ -19,10 +19,11 @@ from codeprm.cleaning import CleanConfig, Cleaned, clean, unite
 from codeprm.datasets import dataset_named
 from codeprm.datasets.base import Part, row_id_of
 from codeprm.errors import ConfigError, DataError
-from codeprm.places import ModelPlace
+from codeprm.places import ModelPlace, Place
 from codeprm.records import Case, Problem, Record, Rejected, Solution
 from codeprm.steps.base import Item, Stage, Unit, Workers
 from codeprm.steps.follow import bucket_units
+from codeprm.steps.judging_files import read_judging, united
 from codeprm.tables import Directory
 
 TABLES: tuple[type[Record], ...] = (Problem, Case, Solution)
@@ -49,6 +50,11 @@ class PrepareConfig:
     """Into how many parts the problems are divided; parts are what work is shared by."""
     tokenizer: ModelPlace = ""
     """Checkpoint or Hub repository whose tokens the length rule counts; empty: bytes only."""
+    special_judge: Place = ""
+    """JSON lines {"idx" or "problem", "special_judge", "case"}: problems of this split that have
+    several right answers (1), ignore case (2) or compare numbers as floats (3)."""
+    checkers: Place = ""
+    """Checker functions, by problem: a folder of NAME.py or JSON lines {"problem", "checker"}."""
     clean: CleanConfig = field(default_factory=CleanConfig)
     """The cleaning rules."""
 
@@ -59,7 +65,14 @@ class PrepareConfig:
 
 def prepare_stages(config: PrepareConfig, out: str, workers: Workers) -> tuple[Stage, Stage]:
     """The two stages, to be run in order; the second one's `out` is the dataset directory."""
-    inputs = {"source": config.source} if config.source else {}
+    named = {
+        "source": config.source,
+        "special_judge": config.special_judge,
+        "checkers": config.checkers,
+    }
+    inputs = {name: place for name, place in named.items() if place}
+    # a fault in these is said before anything runs
+    read_judging(special_judge=config.special_judge, checkers=config.checkers)
     work = f"{out.rstrip('/')}/work"
     clean_stage = Stage(
         job="clean",
@@ -111,6 +124,7 @@ class CleanStep:
         self._config = config
         self._dataset = dataset_named(config.dataset)
         self._count_tokens = token_counter(config.tokenizer) if config.tokenizer else None
+        self._judging = read_judging(special_judge=config.special_judge, checkers=config.checkers)
 
     def items(self, unit: Unit) -> Sequence[Item]:
         part = Part(**unit.source)
@@ -131,7 +145,8 @@ class CleanStep:
             if isinstance(cleaned, Rejected):
                 yield cleaned
             else:
-                yield from records_of(cleaned)
+                problem = self._judging.applied(cleaned.problem)
+                yield from records_of(cleaned._replace(problem=problem))
 
     def close(self) -> None:
         """Nothing is held."""
@@ -166,7 +181,9 @@ class UniteStep:
     def process(self, items: Sequence[Item]) -> Iterator[Record]:
         for item in items:
             if item.problem_id:
-                yield from records_of(unite(item.value))
+                whole = unite(item.value)
+                parts = [part.problem for part in item.value]
+                yield from records_of(whole._replace(problem=united(whole.problem, parts)))
             else:
                 yield from item.value
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from codeprm.errors import ConfigError, DataError
 from codeprm.places import absolute
-from codeprm.records import Record, bucket_of, schema_of
+from codeprm.records import Record, bucket_of, field_defaults, schema_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -26,7 +26,7 @@ BATCH_ROWS = 512
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Commit:
-    """What one unit wrote. `counts` keys are like `outcome:passed` and `rejected:too_short`."""
+    """What one unit wrote. `counts` keys: `outcome:passed`, `rejected:too_short`, `trust:both`."""
 
     unit: str
     rows: dict[str, int]
@@ -194,7 +194,7 @@ class Directory:
                 continue
             with file:
                 for batch in file.iter_batches(batch_size=BATCH_ROWS, columns=_list(columns)):
-                    yield batch.cast(_subschema(record, columns))
+                    yield _conformed(batch, record, columns)
 
     def read_records(self, record: type[R], parts: Sequence[str] | None = None) -> Iterator[R]:
         """The rows of complete parts as records, in order."""
@@ -289,6 +289,26 @@ def filesystem(uri: str) -> tuple[pafs.FileSystem, str]:
     except (ImportError, ValueError) as error:
         raise ConfigError(f"cannot open {uri}: {error}") from error
     return pafs.PyFileSystem(pafs.FSSpecHandler(other)), path
+
+
+def _conformed(
+    batch: pa.RecordBatch, record: type[Record], columns: Sequence[str] | None
+) -> pa.RecordBatch:
+    """The record's columns, whatever else there is; defaults for what an older writer left out."""
+    import pyarrow as pa
+
+    schema, names, defaults = _subschema(record, columns), batch.schema.names, {}
+    if set(schema.names) - set(names):
+        defaults = field_defaults(record)
+    arrays = []
+    for field in schema:
+        if field.name in names:
+            arrays.append(batch.column(field.name).cast(field.type))
+        elif field.name in defaults:
+            arrays.append(pa.array([defaults[field.name]] * len(batch), field.type))
+        else:
+            raise DataError(f"a table of {record.table} has no column {field.name}: write it anew")
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
 def _subschema(record: type[Record], columns: Sequence[str] | None) -> pa.Schema:

@@ -19,7 +19,17 @@ from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from codeprm.records import RECORDS, Case, Record, Rejected, Row, Solution, Verdict, schema_of
+from codeprm.records import (
+    RECORDS,
+    Audit,
+    Case,
+    Record,
+    Rejected,
+    Row,
+    Solution,
+    Verdict,
+    schema_of,
+)
 from codeprm.tables.directory import ROW_GROUP_BYTES, Commit, Directory
 
 if TYPE_CHECKING:
@@ -58,6 +68,9 @@ class PartWriter:
             self._counts[f"outcome:{record.outcome}"] += 1
         elif isinstance(record, Rejected):
             self._counts[f"rejected:{record.reason}"] += 1
+        elif isinstance(record, Audit):
+            self._counts[f"trust:{record.trust}"] += 1
+            self._counts.update(f"audit:{reason}" for reason in record.reasons)
 
     def commit(self, *, seconds: float, attempts: int) -> Commit:
         """Close the parts and make them count."""

@@ -8,10 +8,12 @@ import json
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from codeprm.errors import CodeprmError, ConfigError, DataError
 from codeprm.records import (
+    Audit,
     Case,
     Completion,
     Example,
@@ -59,12 +61,16 @@ def start_directory(
     return directory
 
 
+# Metadata of a configuration's field that decides no row: it is no part of a directory's identity.
+NOT_IDENTITY: Mapping[str, bool] = MappingProxyType({"identity": False})
+
 KEYS: dict[type[Record], tuple[str, ...]] = {
     Problem: ("problem_id",),
     Case: ("problem_id", "index"),
     Solution: ("solution_id",),
     Completion: ("completion_id",),
     Verdict: ("completion_id", "solution_id"),
+    Audit: ("problem_id",),
     Example: ("example_id",),
     Score: ("completion_id",),
 }
@@ -129,10 +135,22 @@ def input_identity(path: str) -> str:
 
 
 def plain_config(config: Any) -> Any:
-    """A configuration dataclass as JSON values."""
-    is_record = dataclasses.is_dataclass(config) and not isinstance(config, type)
-    values = dataclasses.asdict(config) if is_record else config
-    return json.loads(json.dumps(values, sort_keys=True))
+    """A configuration dataclass as JSON values, without fields that decide no row.
+
+    Those are marked with the metadata `NOT_IDENTITY`.
+    """
+    return json.loads(json.dumps(_settings(config), sort_keys=True))
+
+
+def _settings(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = [f for f in dataclasses.fields(value) if f.metadata.get("identity", True)]
+        return {field.name: _settings(getattr(value, field.name)) for field in fields}
+    if isinstance(value, Mapping):
+        return {name: _settings(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_settings(item) for item in value]
+    return value
 
 
 def _require_unique(directory: Directory, commits: list[Commit]) -> None:

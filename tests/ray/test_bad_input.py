@@ -84,7 +84,8 @@ def test_a_test_of_50_mb_goes_through_and_is_graded(tmp_path: Path) -> None:
     done = job("verify", "--data", str(out), "--out", str(tmp_path / "verified"))
     assert done.returncode == 0, done.stderr
     counts = open_directory(str(tmp_path / "verified")).require_complete()["counts"]
-    assert counts == {"outcome:passed": 1}
+    # the only test: passed by any program that knows its output
+    assert counts == {"outcome:passed": 1, "trust:fails": 1, "audit:few_tests": 1}
 
 
 @pytest.mark.parametrize(
@@ -92,12 +93,12 @@ def test_a_test_of_50_mb_goes_through_and_is_graded(tmp_path: Path) -> None:
     [
         ("prepare", ["--dataset", "taco", "--source", "nowhere.jsonl"], "nowhere.jsonl"),
         ("prepare", ["--dataset", "apps"], "minitaco, taco"),
-        ("verify", ["--data", "nowhere"], "no tables in nowhere"),
-        ("execute", ["--data", "nowhere", "--completions", "nowhere"], "no tables in nowhere"),
-        ("label", ["--data", "no", "--completions", "no", "--verdicts", "no"], "no tables in no"),
+        ("verify", ["--data", "nowhere"], "no tables in"),
+        ("execute", ["--data", "nowhere", "--completions", "nowhere"], "no tables in"),
+        ("label", ["--data", "no", "--completions", "no", "--verdicts", "no"], "no tables in"),
         ("sample", ["--data", "nowhere", "--model", "none"], "nowhere"),
         ("score", ["--data", "no", "--completions", "no", "--model", "none"], "no"),
-        ("report", ["--completions", "nowhere", "--verdicts", "nowhere"], "no tables in nowhere"),
+        ("report", ["--completions", "nowhere", "--verdicts", "nowhere"], "no tables in"),
         ("import_results", ["--source", "nowhere.gz", "--data", "no"], "no"),
         ("pipeline", ["--recipe", "huge"], "tiny, starcoder2_3b"),
     ],

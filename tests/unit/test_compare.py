@@ -12,65 +12,45 @@ from codeprm.judge.compare import (
     value_mode,
 )
 from codeprm.sandbox.values import Opaque
+from tests.golden_rows import ROWS, Row
 
 INTS = CompareMode()
 FLOATS = CompareMode(is_float=True)
 WORDS = CompareMode(ignore_case=True)
+LOOSE = CompareMode(is_float=True, tolerance=1e-4)
 
 
-# Rows on which the graders of the field disagree, with what is right.
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: repr(f"{row.actual} -> {row.expected}"))
+def test_rows_on_which_graders_disagree(row: Row) -> None:
+    mode = stdout_mode([row.expected])
+    assert compare_stdout(row.actual.encode(), row.expected, mode) is row.ours
+
+
 @pytest.mark.parametrize(
     ("actual", "expected", "mode", "same"),
     [
-        ("10 \n20", "10\n20", INTS, True),
-        ("1  2", "1 2", INTS, True),
-        ("1\n\n2", "1\n2", INTS, True),
-        ("yes", "YES", WORDS, True),
         ("yes", "YES", INTS, False),
+        ("0.333330", "0.333333", LOOSE, True),
         ("0.333330", "0.333333", FLOATS, False),
         ("0.3333330", "0.333333", FLOATS, True),
-        ("0.50000001 0.25", "0.5 0.25", FLOATS, True),
-        ("2.50", "2.5", FLOATS, True),
-        ("3.0", "3", INTS, True),
-        ("1000000000.5", "1000000000.6", FLOATS, True),
-        ("9007199254740993", "9007199254740992", INTS, False),
+        ("3.0000001", "3", FLOATS, True),
+        ("3.0000001", "3", INTS, False),
         ("9007199254740993", "9007199254740992", FLOATS, False),
         ("9007199254740993.0", "9007199254740992", FLOATS, False),
         ("9007199254740992.0", "9007199254740992", FLOATS, True),
-        ("10000000000000000000001", "10000000000000000000000", INTS, False),
-        ("3 2 1", "1 2 3", INTS, False),
-        ("3\n2\n1", "1\n2\n3", INTS, False),
-        ("1\n1\n2", "1\n2", INTS, False),
-        ("21", "1 2", INTS, False),
-        ("12", "1\n2", INTS, False),
-        ("b a", "a b", INTS, False),
-        ("20 10", "10 20", INTS, False),
-        ("1 2", "1\n2", INTS, False),
-        ("inf", "Infinity", FLOATS, True),
+        ("10000001", "10000000", LOOSE, False),
         ("-inf", "Infinity", FLOATS, False),
         ("inf", "5", FLOATS, False),
         ("nan", "5.0", FLOATS, False),
-        ("1_000", "1000", INTS, False),
         ("1_000", "1000.0", FLOATS, False),
-        ("\uff11", "1", INTS, False),
         ("\uff11", "1.0", FLOATS, False),
-        ("007", "7", INTS, False),
-        ("+5", "5", INTS, False),
-        ("1e3", "1000", INTS, False),
         ("1e3", "1000.0", FLOATS, True),
-        ("-0", "0", INTS, True),
         ("-0.0", "0", INTS, True),
-        ("0.00005", "0", INTS, False),
-        ("12345.6", "12345.7", FLOATS, False),
-        ("5\0", "5", INTS, False),
-        ("True", "1", INTS, False),
-        ("NO", "YES", WORDS, False),
-        ("Alice 1", "Bob 1", INTS, False),
         ("1\u00a02", "1 2", INTS, False),
         ("10000001", "10000000", FLOATS, False),
     ],
 )
-def test_golden_rows(actual: str, expected: str, mode: CompareMode, same: bool) -> None:
+def test_tokens(actual: str, expected: str, mode: CompareMode, same: bool) -> None:
     assert compare_stdout(actual.encode(), expected, mode) is same
 
 
@@ -150,6 +130,10 @@ def test_the_mode_is_decided_from_the_expected_outputs(
         (None, 0, INTS, False),
         ("a", "a", INTS, True),
         ("A", "a", INTS, False),
+        ("A", "a", WORDS, True),
+        (["Yes", 1], ["YES", 1], WORDS, True),
+        (0.50001, 0.5, FLOATS, False),
+        (0.50001, 0.5, LOOSE, True),
         ("1", 1, INTS, False),
         ({"1": [2]}, {"1": [2]}, INTS, True),
         ({"1": 2}, {"1": 2, "3": 4}, INTS, False),

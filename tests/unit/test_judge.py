@@ -1,17 +1,20 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Iterator
 from typing import Any, cast
 
 import pytest
 
-from codeprm.errors import DataError
+from codeprm.errors import DataError, SandboxError
+from codeprm.judge.checker import checker_fault, output_text
 from codeprm.judge.grade import encode_input, grade
-from codeprm.judge.verdict import MAX_DETAIL_CHARS, judge
-from codeprm.records import Case, Label, Outcome, Problem
+from codeprm.judge.verdict import MAX_DETAIL_CHARS, GradeOptions, judge
+from codeprm.records import Case, Label, Outcome, Problem, Trust
 from codeprm.sandbox.runner import Sandbox
 from codeprm.sandbox.runs import CallInput, RunResult, RunStatus, StdinInput
+from codeprm.sandbox.values import Opaque
 
 
 def problem(entry_point: str | None = None) -> Problem:
@@ -90,12 +93,141 @@ def test_no_result_is_asked_for_beyond_the_last_case() -> None:
     assert judge(problem(), cases(("", "1")), results()).outcome is Outcome.PASSED
 
 
+ALL = GradeOptions(run_all=True)
+
+
+def test_all_cases_are_run_and_counted_when_asked() -> None:
+    results = [wrote("1"), wrote("0"), wrote("3"), wrote("0")]
+    four = cases(("", "1"), ("", "2"), ("", "3"), ("", "4"))
+    verdict = judge(problem(), four, results, options=ALL)
+    assert verdict.outcome is Outcome.WRONG_ANSWER
+    assert (verdict.cases_passed, verdict.cases_run, verdict.first_failure) == (2, 4, 11)
+    assert verdict.detail == "expected '2', not '0'"
+
+
+@pytest.mark.parametrize("status", [RunStatus.COMPILE_ERROR, RunStatus.SANDBOX_ERROR])
+def test_what_no_further_test_can_change_is_not_run_again(status: RunStatus) -> None:
+    def results() -> Iterator[RunResult]:
+        yield wrote("1")
+        yield RunResult(status=status)
+        pytest.fail("a third test was run")
+
+    verdict = judge(problem(), cases(*[("", "1")] * 3), results(), options=ALL)
+    assert (verdict.outcome.value, verdict.cases_run) == (status.value, 2)
+
+
+@pytest.mark.parametrize(
+    ("trust", "right", "wrong"),
+    [
+        (Trust.BOTH, Outcome.PASSED, Outcome.WRONG_ANSWER),
+        (Trust.PASSES, Outcome.PASSED, Outcome.QUARANTINED),
+        (Trust.FAILS, Outcome.QUARANTINED, Outcome.WRONG_ANSWER),
+        (Trust.NONE, Outcome.QUARANTINED, Outcome.QUARANTINED),
+    ],
+)
+def test_a_verdict_says_no_more_than_the_tests_can_decide(
+    trust: Trust, right: Outcome, wrong: Outcome
+) -> None:
+    doubted = dataclasses.replace(problem(), trust=trust)
+    one = cases(("", "1"))
+    crash = RunResult(status=RunStatus.RUNTIME_ERROR, exit_code=1)
+    assert judge(doubted, one, [wrote("1")]).outcome is right
+    failed = judge(doubted, one, [wrote("2")])
+    assert (failed.outcome, failed.first_failure) == (wrong, 10)
+    assert "expected '1', not '2'" in failed.detail
+    assert judge(doubted, one, [crash]).label is Label.FAIL
+    # for tables beside CodeRM's figures, which knew of no doubt
+    coderm = GradeOptions(compare="coderm")
+    assert judge(doubted, one, [wrote("1")], options=coderm).outcome is Outcome.PASSED
+    assert judge(doubted, one, [wrote("2")], options=coderm).outcome is Outcome.WRONG_ANSWER
+
+
+def test_the_rule_set_of_a_verdict_is_written_into_it() -> None:
+    loose = dataclasses.replace(problem(), compare="grade/1+case", checker="def check(): ...")
+    spaced = cases(("", "1 a"))
+    ours = judge(loose, spaced, [wrote("1  A")])
+    assert (ours.label, ours.grade_version) == (Label.PASS, "grade/1+case+checker")
+    theirs = judge(loose, spaced, [wrote("1  A")], options=GradeOptions(compare="coderm"))
+    assert (theirs.label, theirs.grade_version) == (Label.FAIL, "coderm")
+
+
+def test_a_problem_can_ask_for_floats_and_for_any_case() -> None:
+    floats = dataclasses.replace(problem(), compare="grade/1+float+eps=0.001")
+    assert judge(floats, cases(("", "3")), [wrote("3.0009")]).label is Label.PASS
+    assert judge(problem(), cases(("", "3")), [wrote("3.0009")]).label is Label.FAIL
+
+
+def test_a_checker_decides_what_the_rules_refuse() -> None:
+    asked: list[int] = []
+
+    def check(case: Case, result: RunResult) -> bool:
+        asked.append(case.index)
+        if result.stdout == b"broken":
+            raise SandboxError("the checker failed")
+        return result.stdout == b"other"
+
+    one, two = cases(("", "1")), cases(("", "1"), ("", "2"))
+    assert judge(problem(), two, [wrote("1"), wrote("other")], check=check).label is Label.PASS
+    assert judge(problem(), one, [wrote("0")], check=check).outcome is Outcome.WRONG_ANSWER
+    assert asked == [11, 10]
+    fault = judge(problem(), one, [wrote("broken")], check=check)
+    assert (fault.outcome, fault.label) == (Outcome.SANDBOX_ERROR, Label.UNKNOWN)
+    assert fault.detail == "the checker failed"
+    # a program that crashed is not shown to it, and CodeRM had none
+    crash = RunResult(status=RunStatus.RUNTIME_ERROR, stdout=b"other")
+    assert judge(problem(), one, [crash], check=check).outcome is Outcome.RUNTIME_ERROR
+    coderm = GradeOptions(compare="coderm")
+    verdict = judge(problem(), one, [wrote("other")], options=coderm, check=check)
+    assert verdict.outcome is Outcome.WRONG_ANSWER
+
+
+def test_fewer_cases_can_be_run_but_all_decide_the_mode() -> None:
+    both = cases(("", "2"), ("", "0.5"))
+    verdict = judge(problem(), both, [wrote("2.0000000001")], options=GradeOptions(max_cases=1))
+    assert (verdict.label, verdict.cases_run) == (Label.PASS, 1)
+
+
+@pytest.mark.parametrize(
+    ("result", "is_call", "text"),
+    [
+        (wrote("1\n"), False, "1\n"),
+        (RunResult(status=RunStatus.OK, stdout=b"\xff"), False, None),
+        (returned((1, [None, 0.5])), True, "[1, [null, 0.5]]"),
+        (returned([Opaque("set")]), True, None),
+    ],
+)
+def test_what_a_checker_is_shown(result: RunResult, is_call: bool, text: str | None) -> None:
+    assert output_text(result, is_call=is_call) == text
+
+
+def test_an_integer_that_json_cannot_write_is_no_fail() -> None:
+    with pytest.raises(SandboxError):
+        output_text(returned(7**9000), is_call=True)
+
+
+@pytest.mark.parametrize(
+    ("source", "fault"),
+    [
+        ("def check(input, output, expected):\n    return True", ""),
+        ("import re\ndef check(a, b, c, /): return bool(a)", ""),
+        ("def check(a, b): return True", "does not take 3"),
+        ("def judge(a, b, c): return True", "defines no function"),
+        ("def check(a, b, c) return", "not Python"),
+        ("", "defines no function"),
+    ],
+)
+def test_a_text_that_is_no_checker_is_told(source: str, fault: str) -> None:
+    assert fault in checker_fault(source)
+    assert bool(fault) == bool(checker_fault(source))
+
+
 @pytest.mark.parametrize("status", [s for s in RunStatus if s is not RunStatus.OK])
 def test_a_failed_run_has_the_outcome_of_its_status(status: RunStatus) -> None:
     result = RunResult(status=status, stdout=b"1", stderr_tail="Traceback\n  ValueError: bad\n")
     verdict = judge(problem(), cases(("", "1")), [result])
     assert verdict.outcome.value == status.value
-    assert verdict.label is (Label.UNKNOWN if status is RunStatus.SANDBOX_ERROR else Label.FAIL)
+    unknown = (RunStatus.SANDBOX_ERROR, RunStatus.FLAKY)
+    assert verdict.label is (Label.UNKNOWN if status in unknown else Label.FAIL)
     if status is not RunStatus.TIME_LIMIT:
         assert verdict.detail == "ValueError: bad"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from codeprm.records import (
     Outcome,
     Problem,
     Rejected,
+    Trust,
     Verdict,
 )
 from codeprm.steps.base import Workers
@@ -99,6 +101,19 @@ def test_unknown_labels_missing_verdicts_and_missing_programs_are_counted() -> N
     examples, dropped = run(rows, problem)
     assert {example.program for example in examples} == {"a", "b"}
     assert dropped == {"unknown_label": 2, "no_verdict": 1, "no_program": 1}
+
+
+def test_verdicts_from_before_the_label_gate_are_held_to_it() -> None:
+    problem = dataclasses.replace(problem_row("a"), trust=Trust.PASSES)
+    rows = labelled(problem, [PASS, FAIL, Outcome.RUNTIME_ERROR], ["a", "b", "c"])
+    examples, dropped = run(rows, problem)
+    assert {example.program: example.label for example in examples} == {
+        "a": Label.PASS,
+        "c": Label.FAIL,
+    }
+    assert dropped == {"unknown_label": 1}
+    weak = dataclasses.replace(problem, trust=Trust.FAILS)
+    assert run(rows, weak) == ([], {"unknown_label": 1, "one_class": 2})
 
 
 @pytest.mark.parametrize("outcome", [PASS, FAIL])

@@ -50,3 +50,8 @@ def test_home_is_expanded(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_no_job_takes_a_path_without_the_mark(flag: str) -> None:
     for job in sorted((Path(__file__).parents[2] / "jobs").glob("*.py")):
         assert f"    {flag}: str" not in job.read_text(), job.name
+
+
+def test_one_place_has_one_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert absolute("a/../b/./c/") == absolute("b/c") == f"{tmp_path}/b/c"

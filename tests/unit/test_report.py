@@ -25,7 +25,7 @@ from codeprm.evaluation.samples import Samples, Sources, read_samples
 from codeprm.evaluation.selectors import SELECTORS
 from codeprm.evaluation.text_table import results_table
 from codeprm.evaluation.verdict_changes import compare_verdicts
-from codeprm.records import Completion, Outcome, Problem, Record, Score, Verdict
+from codeprm.records import Completion, Outcome, Problem, Record, Score, Trust, Verdict
 from codeprm.tables import Directory
 from tests.rows import completion_row, problem_row, score_row, verdict_row, write_directory
 
@@ -119,6 +119,19 @@ def test_unknown_labels_are_left_out_and_counted(tmp_path: Path) -> None:
     assert (samples.n_problems, samples.n_samples, len(samples.passed)) == (10, 8, 79)
     assert samples.outcomes["flaky"] == 1
     assert evaluate(samples, draws=10).n_short == 1
+
+
+def test_problems_whose_tests_tell_one_side_only_are_left_out(tmp_path: Path) -> None:
+    study = Study(tmp_path)
+    study.problems[3] = dataclasses.replace(study.problems[3], trust=Trust.PASSES)
+    withheld = study.completions[8 * 5]
+    assert isinstance(withheld, Completion)
+    study.verdicts[8 * 5] = verdict_row(withheld, Outcome.QUARANTINED)
+    samples = study.samples()
+    assert samples.excluded == {"quarantined": 1, "one_sided_tests": 8 + 7, "problems": 2}
+    doubted = {study.problems[3].problem_id, study.problems[5].problem_id}
+    assert len(samples.problem_ids) == 8
+    assert not doubted & set(samples.problem_ids)
 
 
 def test_sample_without_score_is_chosen_last_and_not_in_the_auc(tmp_path: Path) -> None:

@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from codeprm.errors import CodeprmError, ConfigError, DataError
-from codeprm.records import Case, Problem, Provenance, Rejected, Solution, bucket_of
+from codeprm.records import (
+    Audit,
+    Case,
+    Problem,
+    Provenance,
+    Rejected,
+    Solution,
+    Trust,
+    bucket_of,
+)
+from codeprm.sandbox.levels import Level
+from codeprm.steps.execute import ExecuteConfig
 from codeprm.steps.run import run_here
+from codeprm.steps.verify import VerifyConfig
 from codeprm.tables import PartWriter, finish_directory, open_directory, start_directory
 from codeprm.tables.parts import Attempts, Spool
+from codeprm.tables.protocol import NOT_IDENTITY, plain_config
+from tests.rows import audit_row, problem_row
 from tests.toy import ToyConfig, toy_stage
 
 
@@ -52,6 +69,55 @@ def test_record_round_trips_through_parquet(tmp_path: Path) -> None:
         writer.write(problem)
         writer.commit(seconds=1, attempts=1)
     assert list(directory.read_records(Problem)) == [problem]
+
+
+def test_columns_that_an_older_directory_lacks_have_their_defaults(tmp_path: Path) -> None:
+    directory = start(tmp_path / "d")
+    problem = problem_row("old")
+    with PartWriter(directory, "part-00000", (Problem,)) as writer:
+        writer.write(problem)
+        writer.commit(seconds=1, attempts=1)
+    path = str(tmp_path / "d/problems/part-00000.parquet")
+    table = pq.read_table(path).append_column("of_the_future", pa.array(["x"]))
+    pq.write_table(table.drop_columns(["trust", "checker"]), path)
+    assert list(directory.read_records(Problem)) == [problem]
+    bucket = bucket_of(problem.problem_id, 7)
+    assert list(directory.read_bucket(Problem, bucket, 7)) == [problem]
+    trust = directory.read_table(Problem, columns=("problem_id", "trust")).column("trust")
+    assert trust.to_pylist() == ["both"]
+    pq.write_table(table.drop_columns(["statement"]), path)
+    with pytest.raises(DataError, match="problems has no column statement"):
+        list(directory.read_records(Problem))
+
+
+def test_a_setting_that_decides_no_row_is_no_part_of_the_identity(tmp_path: Path) -> None:
+    @dataclass(frozen=True)
+    class Inner:
+        decides: int = 1
+        floor: str = field(default="high", metadata=NOT_IDENTITY)
+
+    @dataclass(frozen=True)
+    class Outer:
+        inner: Inner
+
+    start(tmp_path / "d", Outer(Inner()))
+    start(tmp_path / "d", Outer(Inner(floor="low")))
+    with pytest.raises(ConfigError, match=r"inner\.decides was 1, now 2"):
+        start(tmp_path / "d", Outer(Inner(decides=2)))
+    for config in (ExecuteConfig(), VerifyConfig()):
+        lowered = replace(config, sandbox_floor=Level.F3)
+        assert plain_config(lowered) == plain_config(config)
+
+
+def test_audits_are_counted_by_conclusion_and_reason(tmp_path: Path) -> None:
+    directory = start(tmp_path / "d")
+    with PartWriter(directory, "part-00000", (Audit,)) as writer:
+        writer.write(audit_row(problem_row("a"), trust=Trust.FAILS, reasons=("weak_tests", "x")))
+        writer.write(audit_row(problem_row("b")))
+        commit = writer.commit(seconds=1, attempts=1)
+    assert commit.counts == {
+        "trust:fails": 1, "trust:both": 1, "audit:weak_tests": 1, "audit:x": 1
+    }  # fmt: skip
 
 
 def test_rows_without_a_commit_do_not_count(tmp_path: Path) -> None:
