@@ -112,8 +112,8 @@ def compare_value(actual: Any, expected: Any, mode: CompareMode) -> bool:
         return _same_value(actual, expected, mode)
     if mode.ignore_case and isinstance(actual, str) and isinstance(expected, str):
         # ASCII only: other letters have more than one lower case, or share one.
-        same_letters = actual.isascii() and expected.isascii()
-        return same_letters and actual.lower() == expected.lower()
+        is_ascii = actual.isascii() and expected.isascii()
+        return actual == expected or (is_ascii and actual.lower() == expected.lower())
     return type(actual) is type(expected) and bool(actual == expected)
 
 

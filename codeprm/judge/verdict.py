@@ -152,7 +152,7 @@ def verdict_of(
         cases_passed=len(run) - len(failed),
         cases_run=len(run),
         first_failure=cases[failed[0]].index if failed else None,
-        detail=failure.detail[:MAX_DETAIL_CHARS] if failure else "",
+        detail=_storable(failure.detail[:MAX_DETAIL_CHARS]) if failure else "",
         cpu_s=sum(test.cpu_s for test in run),
         wall_s=sum(test.wall_s for test in run),
         grade_version=grade_version(problem, options.compare),
@@ -276,3 +276,8 @@ def _excerpt(value: Any) -> str:
         # Not repr: it refuses integers of more than 4300 digits.
         shown = encode(value).decode("ascii")
     return shown if len(shown) <= MAX_EXCERPT_CHARS else shown[: MAX_EXCERPT_CHARS - 3] + "..."
+
+
+def _storable(text: str) -> str:
+    """A program's words may hold halves of characters, which no table takes."""
+    return text.encode("utf-8", "replace").decode("utf-8")

@@ -151,3 +151,17 @@ def test_values(actual: Any, expected: Any, mode: CompareMode, same: bool) -> No
 def test_one_float_anywhere_makes_a_problem_float() -> None:
     assert value_mode([1, [2, {"a": [0.5]}]]) == FLOATS
     assert value_mode([1, [True, None, "0.5"]]) == INTS
+
+
+def test_numbers_beyond_the_range_of_floats_are_not_all_the_same() -> None:
+    mode = CompareMode(is_float=True)
+    assert not compare_stdout(b"4e99999", "1e99999", mode)
+    assert compare_stdout(b"1e99999", "1e99999", mode)
+
+
+def test_case_is_ignored_of_ascii_letters_only() -> None:
+    mode = CompareMode(ignore_case=True)
+    assert compare_value("yes", "YES", mode)
+    # the Kelvin sign, whose lower case is the letter k
+    assert not compare_value("\u212a", "k", mode)
+    assert compare_value("\u212a", "\u212a", mode)

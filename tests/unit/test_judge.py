@@ -300,3 +300,9 @@ def test_arguments_stay_json() -> None:
 def test_input_that_is_no_text_is_a_clear_error() -> None:
     with pytest.raises(DataError, match="case 10 of problem p"):
         encode_input(problem(), cases((5, ""))[0])
+
+
+def test_a_detail_can_be_stored_whatever_a_program_said() -> None:
+    half = RunResult(status=RunStatus.RUNTIME_ERROR, stderr_tail="half \ud800", exit_code=1)
+    verdict = judge(problem(), cases(("", "1")), [half])
+    assert verdict.detail == "half ?"
