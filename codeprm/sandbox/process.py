@@ -68,6 +68,8 @@ class ZygoteProcess:
     def __init__(self, python: str, preload: Preload, without: Collection[str] = ()) -> None:
         self.streams = Streams()
         self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        # Who does not listen is not waited for.
+        self.control.settimeout(GRACE_S)
         told: dict[str, Any] = {
             "paths": _library_paths(),
             "report": self.streams.report.writer,
@@ -167,7 +169,9 @@ class ZygoteProcess:
         while True:
             left_ms = (deadline - time.monotonic()) * 1000
             ready = [descriptor for descriptor, _ in poller.poll(max(0.0, left_ms))]
-            if self.control.fileno() in ready or left_ms <= 0:
+            if left_ms <= 0:
+                raise self._fault("did not say 'ended' in time")
+            if self.control.fileno() in ready:
                 body, descriptors = self._receive("ended", 0)
                 waited_s = sum(map(seconds_without_core, descriptors))
                 wire.close_all(descriptors)
