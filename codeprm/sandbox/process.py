@@ -212,7 +212,8 @@ class ZygoteProcess:
             raise self._fault(f"cannot be understood ({error})") from error
         if body is None:
             raise self._fault("ended")
-        if body.get("is") not in KNOWN:
+        kind_said = body.get("is")
+        if not isinstance(kind_said, str) or kind_said not in KNOWN:
             wire.close_all(descriptors)
             raise self._fault(f"said {str(body)[:200]}")
         return body, descriptors
