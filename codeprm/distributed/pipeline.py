@@ -88,7 +88,7 @@ def run_pipeline(recipe: Recipe, out: str) -> str:
             completions=at("test/samples"),
             verdicts=at("test/verdicts"),
             scores=at("test/scores"),
-            data=at("test/prepared"),
+            data=at("test/verified"),
         ),
         out=at("report"),
         extra=extra,
@@ -169,8 +169,14 @@ def _reward_model(recipe: Recipe, at: Layout) -> Iterator[Task]:
 
 
 def _test(recipe: Recipe, at: Layout) -> Iterator[Task]:
-    data, samples, verdicts = at("test/prepared"), at("test/samples"), at("test/verdicts")
-    yield Task((data,), lambda: prepare(recipe.test, out=data, workers=recipe.crew.graders))
+    """What was trained on is not measured on, and measured is only with tests that were tried."""
+    graders = recipe.crew.graders
+    prepared, data = at("test/prepared"), at("test/verified")
+    samples, verdicts = at("test/samples"), at("test/verdicts")
+    config = replace(recipe.test, exclude=at("train/prepared"))
+    yield Task((prepared,), lambda: prepare(config, out=prepared, workers=graders))
+    verify = verify_stage(recipe.verify, data=prepared, out=data, workers=graders)
+    yield Task((data,), lambda: run_stage(verify))
     yield from _sampled(recipe, data, at("generator"), recipe.test_samples, samples, verdicts)
     scores = at("test/scores")
     score = score_stage(

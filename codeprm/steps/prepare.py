@@ -24,6 +24,7 @@ from codeprm.records import Case, Problem, Record, Rejected, Solution
 from codeprm.steps.base import Item, Stage, Unit, Workers
 from codeprm.steps.follow import bucket_units
 from codeprm.steps.judging_files import read_judging, united
+from codeprm.steps.run import rejected
 from codeprm.tables import Directory
 
 TABLES: tuple[type[Record], ...] = (Problem, Case, Solution)
@@ -55,6 +56,8 @@ class PrepareConfig:
     several right answers (1), ignore case (2) or compare numbers as floats (3)."""
     checkers: Place = ""
     """Checker functions, by problem: a folder of NAME.py or JSON lines {"problem", "checker"}."""
+    exclude: Place = ""
+    """Dataset directory whose problems are rejected: a test set without what was trained on."""
     clean: CleanConfig = field(default_factory=CleanConfig)
     """The cleaning rules."""
 
@@ -69,9 +72,12 @@ def prepare_stages(config: PrepareConfig, out: str, workers: Workers) -> tuple[S
         "source": config.source,
         "special_judge": config.special_judge,
         "checkers": config.checkers,
+        "exclude": config.exclude,
     }
     inputs = {name: place for name, place in named.items() if place}
     # a fault in these is said before anything runs
+    if config.exclude:
+        Directory(config.exclude).require_complete()
     read_judging(special_judge=config.special_judge, checkers=config.checkers)
     work = f"{out.rstrip('/')}/work"
     clean_stage = Stage(
@@ -94,7 +100,7 @@ def prepare_stages(config: PrepareConfig, out: str, workers: Workers) -> tuple[S
         tables=TABLES,
         buckets=config.buckets,
         units=partial(bucket_units, config.buckets),
-        step=partial(UniteStep, work, config.buckets),
+        step=partial(UniteStep, work, config.buckets, config.exclude),
         workers=workers,
     )
     return clean_stage, unite_stage
@@ -157,9 +163,10 @@ class UniteStep:
 
     spool_key: str | None = None
 
-    def __init__(self, work: str, buckets: int) -> None:
+    def __init__(self, work: str, buckets: int, exclude: str = "") -> None:
         self._work = Directory(work)
         self._buckets = buckets
+        self._exclude = Directory(exclude) if exclude else None
 
     def items(self, unit: Unit) -> Sequence[Item]:
         problems: dict[str, list[Problem]] = {}
@@ -168,14 +175,19 @@ class UniteStep:
         cases = _by_problem(self._read(Case, unit))
         solutions = _by_problem(self._read(Solution, unit))
         items = []
+        excluded = self._excluded(unit.bucket)
+        dropped = list(self._read(Rejected, unit))
         for problem_id, rows in problems.items():
+            if problem_id in excluded:
+                detail = "one of the data set that --exclude names"
+                dropped.append(rejected(problem_id, problem_id, "excluded", detail, rows[0].name))
+                continue
             rows.sort(key=lambda problem: problem.provenance[0].row)
             first = Cleaned(
                 rows[0], tuple(cases.get(problem_id, ())), tuple(solutions.get(problem_id, ())), ()
             )
             others = [Cleaned(row, (), (), ()) for row in rows[1:]]
             items.append(Item(problem_id, problem_id, [first, *others]))
-        dropped = list(self._read(Rejected, unit))
         return [*items, Item(f"rejected-{unit.name}", "", dropped)]
 
     def process(self, items: Sequence[Item]) -> Iterator[Record]:
@@ -189,6 +201,12 @@ class UniteStep:
 
     def close(self) -> None:
         """Nothing is held."""
+
+    def _excluded(self, bucket: int) -> set[str]:
+        if self._exclude is None:
+            return set()
+        rows = self._exclude.read_bucket(Problem, bucket, self._buckets)
+        return {problem.problem_id for problem in rows}
 
     def _read(self, record: type[R], unit: Unit) -> Iterator[R]:
         for part in self._work.committed():

@@ -48,7 +48,7 @@ def test_report_holds_what_it_promises(run: Path) -> None:
 
 
 def test_nothing_about_test_problems_reaches_training(run: Path) -> None:
-    test = {p.problem_id for p in open_directory(str(run / "test/prepared")).read_records(Problem)}
+    test = {p.problem_id for p in open_directory(str(run / "test/verified")).read_records(Problem)}
     assert len(test) == 8
     for name, record in TRAINED_ON:
         rows = open_directory(str(run / name)).read_records(record)

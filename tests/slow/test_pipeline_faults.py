@@ -90,7 +90,7 @@ def test_run_survives_four_kills(tmp_path: Path) -> None:
         directory = open_directory(str(out / "test" / name))
         ids[name] = sorted(row.completion_id for row in directory.read_records(record))  # type: ignore[attr-defined]
         assert len(ids[name]) == len(set(ids[name]))
-    problems = list(open_directory(str(out / "test/prepared")).read_records(Problem))
+    problems = list(open_directory(str(out / "test/verified")).read_records(Problem))
     assert len(ids["samples"]) == 4 * len(problems) == 32
     assert ids["verdicts"] == ids["samples"]
     assert set(ids["scores"]) <= set(ids["samples"])
