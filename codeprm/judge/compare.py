@@ -20,9 +20,10 @@ program wrote; `codeprm.judge.rules` says how a problem asks for another.
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,7 +50,9 @@ OTHER_WORD_TOKEN = re.compile(
     re.IGNORECASE,
 )
 
-Lines = list[list[bytes]]
+LINE = re.compile(rb"[^\r\n]+")
+
+Tokens = Sequence[bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +86,8 @@ def compare_stdout(actual: bytes, expected: str, mode: CompareMode) -> bool:
         actual.decode("utf-8")
     except UnicodeDecodeError:
         return False
-    actual_lines, wanted_lines = _lines(actual), _lines(wanted)
-    return len(actual_lines) == len(wanted_lines) and all(
-        _same_line(line, other, mode)
-        for line, other in zip(actual_lines, wanted_lines, strict=True)
-    )
+    pairs = itertools.zip_longest(_lines(actual), _lines(wanted), fillvalue=())
+    return all(_same_line(line, other, mode) for line, other in pairs)
 
 
 def compare_value(actual: Any, expected: Any, mode: CompareMode) -> bool:
@@ -126,12 +126,12 @@ def squeezed(output: bytes) -> bytes:
     return b"\n".join(b" ".join(tokens) for tokens in _lines(output))
 
 
-def _lines(output: bytes) -> Lines:
-    text = output.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-    return [tokens for line in text.split(b"\n") if (tokens := line.split())]
+def _lines(output: bytes) -> Iterator[Tokens]:
+    """One by one: all lines of an output take a hundred times its memory."""
+    return (tokens for line in LINE.finditer(output) if (tokens := line[0].split()))
 
 
-def _same_line(actual: list[bytes], expected: list[bytes], mode: CompareMode) -> bool:
+def _same_line(actual: Tokens, expected: Tokens, mode: CompareMode) -> bool:
     if actual == expected:
         return True
     return len(actual) == len(expected) and all(

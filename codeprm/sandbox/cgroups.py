@@ -25,9 +25,13 @@ class Group:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def add(self, pid: int) -> None:
-        """A process, and with it all that it will start."""
-        self._write("cgroup.procs", str(pid))
+    def add(self, pid: int) -> bool:
+        """A process, and with it all that it will start; False if it cannot be moved."""
+        try:
+            self._write("cgroup.procs", str(pid))
+        except OSError:
+            return False
+        return True
 
     def limit_memory(self, program_bytes: int) -> None:
         """What a program may hold from now on."""

@@ -107,7 +107,11 @@ def _in_a_test(confinement: Confinement, attempt: Callable[[], bool]) -> int:
             code = 0 if attempt() else 1
         finally:
             os._exit(code)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    if code == -signal.SIGKILL:
+        # Killed from outside, it proved nothing: a layer is not missing because a canary died.
+        raise ChildProcessError("a canary was killed")
+    return code
 
 
 def _all_refused() -> bool:

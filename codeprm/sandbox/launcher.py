@@ -10,6 +10,7 @@ import fcntl
 import json
 import os
 import resource
+import select
 import sys
 from typing import Any
 
@@ -47,11 +48,27 @@ def main(told: dict[str, Any]) -> None:
     pid = os.fork()
     if pid:
         os.closerange(0, MAX_FILES)
-        sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) != 0)
+        sys.exit(_wait(pid, told["owner"]))
     kernel.die_with_parent()
     _allow_deep_stacks()
     _arrange_files(told, os.open("self/statm", os.O_RDONLY, dir_fd=processes))
     os.execv(python, command(python, "zygote", told))
+
+
+def _wait(zygote: int, owner: int) -> int:
+    """Exit code. The owner's end is ours, and so the zygote's, whatever it is busy with."""
+    try:
+        ends = [os.pidfd_open(zygote), os.pidfd_open(owner)]
+    except ProcessLookupError:
+        return 1
+    poller = select.poll()
+    for end in ends:
+        poller.register(end, select.POLLIN)
+    while os.getppid() == owner:
+        ready = [descriptor for descriptor, _ in poller.poll()]
+        if ends[0] in ready:
+            return int(os.waitstatus_to_exitcode(os.waitpid(zygote, 0)[1]) != 0)
+    return 1
 
 
 def _arrange_files(told: dict[str, Any], size: int) -> None:

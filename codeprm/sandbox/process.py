@@ -29,6 +29,8 @@ START_TIMEOUT_S = 60.0
 COMPILE_TIMEOUT_S = 30.0
 # Beyond the wall limit, which the supervisor enforces: after this it is taken for lost.
 GRACE_S = 10.0
+# How a source can end the compiler: stack, CPU time, memory. A SIGKILL comes from elsewhere.
+COMPILER_CRASHES = (-signal.SIGSEGV, -signal.SIGXCPU, -signal.SIGABRT, -signal.SIGBUS)
 KNOWN = frozenset({"ready", "loaded", "lost", "late", "ended"})
 
 ENVIRONMENT = {
@@ -75,6 +77,7 @@ class ZygoteProcess:
             "report": self.streams.report.writer,
             "control": theirs.fileno(),
             "preload": preload.value,
+            "owner": os.getpid(),
             "without": list(without),
         }
         try:
@@ -95,8 +98,9 @@ class ZygoteProcess:
             raise SandboxError(f"the sandbox cannot start {python}: {error}") from error
         self.held = Held(Level.F3, ())
         self.group = make_group(group_name(self.process.pid))
-        if self.group is not None:
-            self.group.add(self.process.pid)
+        if self.group is not None and not self.group.add(self.process.pid):
+            self.group.close()
+            self.group = None
 
     def wait_until_ready(self) -> None:
         """Until programs can be loaded; `held` tells what holds them."""
@@ -120,6 +124,8 @@ class ZygoteProcess:
         )
         answer = self._expect("loaded", COMPILE_TIMEOUT_S, or_lost=True)
         if answer["is"] == "lost":
+            if answer.get("code") not in COMPILER_CRASHES:
+                raise self._fault(f"lost its compiler with status {answer.get('code')}")
             return f"the compiler ended with status {answer.get('code')}"
         error = answer.get("error")
         return None if error is None else str(error)

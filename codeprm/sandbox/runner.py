@@ -21,7 +21,7 @@ from typing import NamedTuple, Self
 from codeprm.errors import ConfigError, SandboxError
 from codeprm.sandbox.levels import Level, describe
 from codeprm.sandbox.preload import Preload, preload_for
-from codeprm.sandbox.process import Run, ZygoteProcess
+from codeprm.sandbox.process import Held, Run, ZygoteProcess
 from codeprm.sandbox.runs import CallInput, Limits, RunResult, RunStatus, StdinInput
 from codeprm.sandbox.timing import both_too_slow, is_settled
 
@@ -64,13 +64,19 @@ class Sandbox:
         way to find out early that nothing can run on this machine.
         """
         if self._level is None:
-            try:
-                held = self._started(Preload.PLAIN).held
-            except SandboxError:
-                self.close()
-                raise
+            held = self._held()
             self._level = describe(held.level, held.layers)
         return self._level
+
+    def _held(self) -> Held:
+        for left in range(RETRIES, -1, -1):
+            try:
+                return self._started(Preload.PLAIN).held
+            except SandboxError:
+                self.close()
+                if not left:
+                    raise
+        raise AssertionError("the last attempt raises")
 
     def run(
         self, program: str, inputs: Iterable[StdinInput | CallInput], limits: Limits

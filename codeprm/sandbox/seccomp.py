@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import errno
 import platform
+import resource
+import signal
 import struct
 from collections.abc import Mapping, Sequence
 
@@ -90,7 +92,7 @@ HARMLESS: Calls = {
     "rt_sigprocmask": (14, 135), "rt_sigreturn": (15, 139), "rt_sigpending": (127, 136),
     "rt_sigsuspend": (130, 133), "rt_sigtimedwait": (128, 137), "sigaltstack": (131, 132),
     "pause": (34, None), "alarm": (37, None), "getitimer": (36, 102), "setitimer": (38, 103),
-    "timer_create": (222, 107), "timer_settime": (223, 110), "timer_gettime": (224, 108),
+    "timer_settime": (223, 110), "timer_gettime": (224, 108),
     "timer_getoverrun": (225, 109), "timer_delete": (226, 111), "nanosleep": (35, 101),
     "clock_nanosleep": (230, 115), "clock_gettime": (228, 113), "clock_getres": (229, 114),
     "gettimeofday": (96, 169), "time": (201, None), "times": (100, 153), "getpid": (39, 172),
@@ -197,9 +199,12 @@ def test_filter() -> bytes | None:
             *REFUSED,
             *ALLOWED,
         ],
-        "kill": _if_any(0, (OWN_PID,)),
-        "tgkill": _if_any(0, (OWN_PID,)),
-        "prlimit64": _if_any(0, (0, OWN_PID)),
+        # A test that ended by SIGKILL was ended by someone else: nor may it ask the kernel for it.
+        "kill": _if_own((OWN_PID,), 1, refused=signal.SIGKILL),
+        "tgkill": _if_own((OWN_PID,), 2, refused=signal.SIGKILL),
+        "prlimit64": _if_own((0, OWN_PID), 1, refused=resource.RLIMIT_CPU),
+        "setrlimit": _if_own((resource.RLIMIT_STACK, resource.RLIMIT_AS, resource.RLIMIT_DATA), 0,
+                             refused=resource.RLIMIT_CPU),
         "prctl": _if_any(0, PRCTL_OPTIONS),
     })  # fmt: skip
     if not blocks:
@@ -223,6 +228,22 @@ def _if_any(argument: int, values: Sequence[int], otherwise: int = errno.EPERM) 
     for left, value in zip(range(len(values), 0, -1), values, strict=True):
         block.append((JUMP_EQUAL, left, 0, value))
     return [*block, *_answer(ERRNO | otherwise), *_answer(ALLOW)]
+
+
+def _if_own(values: Sequence[int], argument: int, refused: int) -> Block:
+    """If the first argument is one of these and another one is not `refused`."""
+    return [
+        (LOAD_WORD, 0, 0, ARGUMENTS[0]),
+        *(
+            (JUMP_EQUAL, left, 0, value)
+            for left, value in zip(range(len(values), 0, -1), values, strict=True)
+        ),
+        *REFUSED,
+        (LOAD_WORD, 0, 0, ARGUMENTS[argument]),
+        (JUMP_EQUAL, 0, 1, refused),
+        *REFUSED,
+        *ALLOWED,
+    ]
 
 
 def _unless_bits(argument: int, bits: int) -> Block:
