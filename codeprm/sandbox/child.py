@@ -175,6 +175,8 @@ def _finish(status: int, leaving: ModuleType | None) -> int:
         # Files that the program opened and left open are flushed when they are freed.
         leaving.__dict__.clear()
         gc.collect()
+        if _run(_flush_streams):
+            status = FLUSH_FAILED
     return status
 
 

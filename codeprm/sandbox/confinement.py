@@ -62,6 +62,7 @@ def enter(
     # A new user forgets it.
     kernel.die_with_parent()
     kernel.forbid_new_privileges()
+    kernel.hide_memory()
     kernel.drop_capabilities()
     for kind, value in LIMITS.items():
         kernel.lower_limit(kind, value)

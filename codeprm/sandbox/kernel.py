@@ -13,6 +13,7 @@ from typing import NamedTuple
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 PR_SET_NO_NEW_PRIVS = 38
+PR_SET_DUMPABLE = 4
 PR_SET_SECCOMP = 22
 SECCOMP_MODE_FILTER = 2
 SIGKILL = 9
@@ -90,6 +91,14 @@ def adopt_orphans() -> None:
 def forbid_new_privileges() -> None:
     """Nothing that is executed from here on gains rights."""
     libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+
+
+def hide_memory() -> None:
+    """Other processes of the same user can no longer look into this one through /proc.
+
+    Nor does it leave core dumps, nor can a debugger attach to it.
+    """
+    libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 def drop_capabilities() -> None:

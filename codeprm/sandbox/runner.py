@@ -19,6 +19,7 @@ from collections.abc import Collection, Generator, Iterable
 from typing import NamedTuple, Self
 
 from codeprm.errors import ConfigError, SandboxError
+from codeprm.sandbox import kernel
 from codeprm.sandbox.levels import Level, describe
 from codeprm.sandbox.preload import Preload, preload_for
 from codeprm.sandbox.process import Held, Run, ZygoteProcess
@@ -82,6 +83,8 @@ class Sandbox:
         self, program: str, inputs: Iterable[StdinInput | CallInput], limits: Limits
     ) -> Generator[RunResult, None, None]:
         """One result an input, each made only when it is asked for; close it to leave early."""
+        # No more of it than tells that it is too long: the rest would only be searched and copied.
+        program = program[: MAX_PROGRAM_BYTES + 1]
         given = Program(program.encode("utf-8", "surrogatepass"), preload_for(program))
         try:
             for test in inputs:
@@ -144,6 +147,10 @@ class Sandbox:
             zygote = self._zygotes[preload] = ZygoteProcess(self._python, preload, self._without)
             zygote.wait_until_ready()
             self._require_floor(zygote.held.level)
+            if zygote.held.level is Level.F2:
+                # Without rules for paths and with the same user, a program could read what is
+                # expected of it in this process's memory.
+                kernel.hide_memory()
         return zygote
 
     def _require_floor(self, level: Level) -> None:

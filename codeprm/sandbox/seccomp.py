@@ -48,6 +48,8 @@ NAMESPACE_FLAGS = (
     | kernel.CLONE_NEWUSER | kernel.CLONE_NEWPID | kernel.CLONE_NEWNET
 )  # fmt: skip
 AF_UNIX = 1
+# SOCK_STREAM, alone and with SOCK_NONBLOCK, SOCK_CLOEXEC or both.
+STREAM_SOCKETS = (0x1, 0x801, 0x80001, 0x80801)
 # F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_DUPFD_CLOEXEC, F_GETPIPE_SZ: no locks, no owners.
 FCNTL_COMMANDS = (0, 1, 2, 3, 4, 1030, 1032)
 # TCGETS, TIOCGWINSZ, FIONREAD, FIONBIO, FIONCLEX, FIOCLEX
@@ -170,7 +172,7 @@ def slot_filter(*, writes_denied: bool = False) -> bytes | None:
         "clone": _unless_bits(0, NAMESPACE_FLAGS),
         "fcntl": _if_any(1, FCNTL_COMMANDS),
         "ioctl": _if_any(1, IOCTL_REQUESTS, otherwise=errno.ENOTTY),
-        "socketpair": _if_any(0, (AF_UNIX,)),
+        "socketpair": _STREAM_PAIRS,
     }
     if writes_denied:
         rules["open"] = _unless_bits(1, WRITE_FLAGS)
@@ -228,6 +230,15 @@ def _if_any(argument: int, values: Sequence[int], otherwise: int = errno.EPERM) 
     for left, value in zip(range(len(values), 0, -1), values, strict=True):
         block.append((JUMP_EQUAL, left, 0, value))
     return [*block, *_answer(ERRNO | otherwise), *_answer(ALLOW)]
+
+
+# Not datagrams: those may be sent on to any socket that has a name.
+_STREAM_PAIRS: Block = [
+    (LOAD_WORD, 0, 0, ARGUMENTS[0]),
+    (JUMP_EQUAL, 1, 0, AF_UNIX),
+    *REFUSED,
+    *_if_any(1, STREAM_SOCKETS),
+]
 
 
 def _if_own(values: Sequence[int], argument: int, refused: int) -> Block:

@@ -116,6 +116,9 @@ def _from_numpy(value: Any, kind: type) -> Any:
     if numpy is None:
         return value
     if issubclass(kind, numpy.ndarray):
+        # One value may pose as a thousand million: they would all be made.
+        if numpy.ndarray.size.__get__(value) > MAX_NODES:
+            raise _TooMuch("result too large")
         return numpy.ndarray.tolist(value)
     if issubclass(kind, numpy.generic):
         return numpy.generic.item(value)
