@@ -150,9 +150,7 @@ def test_row(chosen_pass: Pass, row: Row) -> None:
     expected = row.expected[chosen_pass.judged_at]
     if row.same_user_at_f2 and chosen_pass.judged_at is Level.F2 and chosen_pass.user is not None:
         expected = frozenset({row.same_user_at_f2})
-    assert line["outcome"] in {outcome.value for outcome in expected}, (
-        detail
-    )
+    assert line["outcome"] in {outcome.value for outcome in expected}, detail
     assert not line["problems"], detail
 
 
