@@ -81,7 +81,7 @@ def _serve_program(control: socket.socket, host: Host) -> bool:
     order = wire.order(control)
     if order is None:
         return False
-    pid = os.fork()
+    pid = kernel.bare_fork()
     if pid == 0:
         supervisor.main(control, order, host)
     code = _wait(pid, control)
