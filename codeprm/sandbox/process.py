@@ -123,6 +123,8 @@ class ZygoteProcess:
             }
         )
         answer = self._expect("loaded", COMPILE_TIMEOUT_S, or_lost=True)
+        # What was written meanwhile is no test's output.
+        self.streams.finish()
         if answer["is"] == "lost":
             if answer.get("code") not in COMPILER_CRASHES:
                 raise self._fault(f"lost its compiler with status {answer.get('code')}")
