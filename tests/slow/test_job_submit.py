@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -21,6 +22,8 @@ from codeprm.tables import open_directory
 ROOT = Path(__file__).resolve().parents[2]
 RAY = Path(sys.executable).with_name("ray")
 pytestmark = pytest.mark.timeout(900)
+# What a user has in ~/.ray/auth_token: a cluster asks for it by default.
+ENVIRONMENT = os.environ | {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
 
 
 def free_port() -> int:
@@ -43,7 +46,9 @@ def dashboard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     ]  # fmt: skip
     log = tmp_path_factory.mktemp("cluster") / "head.log"
     with log.open("wb") as file:
-        head = psutil.Popen(command, stdout=file, stderr=file, start_new_session=True)
+        head = psutil.Popen(
+            command, stdout=file, stderr=file, env=ENVIRONMENT, start_new_session=True
+        )
     try:
         _wait_for_jobs_api(url, log)
         yield url
@@ -53,6 +58,7 @@ def dashboard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         _, alive = psutil.wait_procs([head, *family], timeout=30)
         for process in alive:
             process.kill()
+        head.wait()
         subprocess.run(["rm", "-rf", str(folder)], check=True)
 
 
@@ -60,7 +66,8 @@ def _wait_for_jobs_api(url: str, log: Path) -> None:
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         try:
-            if httpx.get(f"{url}/api/jobs/").status_code == 200:
+            # Ray asks for a token, which its own command line has; an answer is enough here
+            if httpx.get(f"{url}/api/jobs/").status_code < 500:
                 return
         except httpx.TransportError:
             pass
@@ -73,7 +80,9 @@ def submit(dashboard: str, *job: str) -> subprocess.CompletedProcess[str]:
         str(RAY), "job", "submit", "--address", dashboard, "--working-dir", ".",
         "--runtime-env", "runtime_env.yaml", "--", sys.executable, *job,
     ]  # fmt: skip
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        command, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, check=False
+    )
 
 
 def test_jobs_run_one_after_the_other_and_again(dashboard: str, tmp_path: Path) -> None:
