@@ -13,23 +13,18 @@ into it. The same field names serve Python, Parquet and HTTP; units are in the n
     Rejected                    every stage: a row that was dropped, with the reason
 
 Identifiers are content hashes, so a re-run makes the same ones. Schemas are derived from the
-annotations by `schema_of`, so a field is written down once.
+annotations by `columns.schema_of`, so a field is written down once.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
-import types
-import typing
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cache
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import Any, ClassVar, Self
 
-if TYPE_CHECKING:
-    import pyarrow as pa
+from codeprm import columns
 
 Row = dict[str, Any]
 
@@ -112,7 +107,7 @@ class Record:
 
     def to_row(self) -> Row:
         """Plain values only: strings, numbers, booleans, None, lists and dicts of them."""
-        return {name: _plain(getattr(self, name)) for name in field_names(type(self))}
+        return columns.row_of(self)
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Self:
@@ -120,14 +115,7 @@ class Record:
 
         A column that is not there (an older directory) has the field's default, if it has one.
         """
-        types_, defaults = _field_types(cls), field_defaults(cls)
-        return cls(
-            **{
-                name: _parsed(types_[name], row[name])
-                for name in types_
-                if name in row or name not in defaults
-            }
-        )
+        return columns.value_of(cls, row)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -346,77 +334,3 @@ def completion_id_of(problem_id: str, generation_id: str, index: int) -> str:
 def bucket_of(problem_id: str, buckets: int) -> int:
     """The part of a table that holds this problem: tables are partitioned by problem."""
     return int(content_hash(problem_id, length=12), 16) % buckets
-
-
-def field_names(cls: type[Record]) -> tuple[str, ...]:
-    """Columns of the record's table, in order."""
-    return tuple(_field_types(cls))
-
-
-def field_defaults(cls: type[Record]) -> dict[str, Any]:
-    """Fields that rows of older directories may lack, with what they then are."""
-    fields = dataclasses.fields(typing.cast(Any, cls))
-    return {f.name: f.default for f in fields if f.default is not dataclasses.MISSING}
-
-
-def schema_of(cls: type[Record]) -> pa.Schema:
-    """The Arrow schema of the record's table; only `X | None` fields are nullable."""
-    import pyarrow as pa
-
-    return pa.schema([_arrow_field(name, hint) for name, hint in _field_types(cls).items()])
-
-
-def _field_types(cls: type) -> dict[str, Any]:
-    return _cached_field_types(typing.cast(Hashable, cls))
-
-
-@cache
-def _cached_field_types(cls: Any) -> dict[str, Any]:
-    hints = typing.get_type_hints(cls)
-    return {field.name: hints[field.name] for field in dataclasses.fields(cls)}
-
-
-def _plain(value: Any) -> Any:
-    if value is None or isinstance(value, bool | int | float):
-        return value
-    if isinstance(value, str):
-        return str.__str__(value) if isinstance(value, StrEnum) else value
-    if isinstance(value, Sequence):
-        return [_plain(item) for item in value]
-    return {name: _plain(getattr(value, name)) for name in _field_types(type(value))}
-
-
-def _parsed(hint: Any, value: Any) -> Any:
-    if isinstance(hint, types.UnionType):
-        return value
-    if typing.get_origin(hint) is tuple:
-        inner = typing.get_args(hint)[0]
-        return tuple(_parsed(inner, item) for item in value)
-    if dataclasses.is_dataclass(hint):
-        known = _field_types(typing.cast(type, hint))
-        return typing.cast(type, hint)(**{name: value[name] for name in known})
-    if isinstance(hint, type) and issubclass(hint, StrEnum):
-        return hint(value)
-    return value
-
-
-def _arrow_field(name: str, hint: Any) -> pa.Field:
-    import pyarrow as pa
-
-    nullable = isinstance(hint, types.UnionType)
-    if nullable:
-        hint = next(arg for arg in typing.get_args(hint) if arg is not type(None))
-    return pa.field(name, _arrow_type(hint), nullable=nullable)
-
-
-def _arrow_type(hint: Any) -> pa.DataType:
-    import pyarrow as pa
-
-    if typing.get_origin(hint) is tuple:
-        return pa.list_(_arrow_type(typing.get_args(hint)[0]))
-    if dataclasses.is_dataclass(hint):
-        members = _field_types(typing.cast(type, hint)).items()
-        return pa.struct([_arrow_field(name, member) for name, member in members])
-    if issubclass(hint, str):
-        return pa.string()
-    return {bool: pa.bool_(), int: pa.int64(), float: pa.float64()}[hint]

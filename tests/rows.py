@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -51,6 +52,20 @@ def case_row(problem: Problem, index: int = 0) -> Case:
     return Case(
         problem_id=problem.problem_id, index=index, input='"1"', expected='"2"', public=False
     )
+
+
+def case_rows(problem_id: str, pairs: Iterable[tuple[object, object]]) -> list[Case]:
+    """A hidden test for each (input or arguments, expected), numbered from 0."""
+    return [
+        Case(
+            problem_id=problem_id,
+            index=index,
+            input=json.dumps(given),
+            expected=json.dumps(expected),
+            public=False,
+        )
+        for index, (given, expected) in enumerate(pairs)
+    ]
 
 
 def solution_row(problem: Problem, program: str, *, origin: str = "natural") -> Solution:

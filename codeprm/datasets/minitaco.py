@@ -21,6 +21,7 @@ import itertools
 import json
 import random
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from codeprm.datasets.base import Part, RawRow, raw_row
@@ -129,8 +130,12 @@ def _settings(source: str) -> Settings:
     return Settings(**{name: int(value) for name, _, value in pairs})
 
 
-def _drafts(split: str, settings: Settings) -> list[Draft]:
-    """Every composition once, in random order, then every one in other words, and so on."""
+@lru_cache(maxsize=4)
+def _drafts(split: str, settings: Settings) -> tuple[Draft, ...]:
+    """Every composition once, in random order, then every one in other words, and so on.
+
+    Kept, as each part of a split is cut from all of it.
+    """
     order = compositions(split)
     random.Random(f"{split}:{settings.seed}").shuffle(order)
     wordings = [_wordings(composition, settings.seed) for composition in order]
@@ -144,7 +149,7 @@ def _drafts(split: str, settings: Settings) -> list[Draft]:
         for composition, wording in zip(order, turn, strict=True)
         if wording is not None
     )
-    return list(itertools.islice(drafts, n))
+    return tuple(itertools.islice(drafts, n))
 
 
 def _wordings(composition: Composition, seed: int) -> list[Wording]:

@@ -48,9 +48,9 @@ class Traits(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Test:
-    """All that the processes of a program's tests are told; `program` is None if it is none."""
+    """All that the processes of a program's tests are told."""
 
-    program: CodeType | None
+    program: CodeType
     module: ModuleType
     traits: Traits
     cpu_time_s: float
@@ -108,7 +108,6 @@ def _take_arguments() -> list[Any]:
 
 
 def _execute(test: Test, entry_point: str | None, arguments: list[Any] | None) -> None:
-    assert test.program is not None
     names = test.module.__dict__
     exec(test.program, names)
     if entry_point is not None:

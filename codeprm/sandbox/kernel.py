@@ -18,7 +18,6 @@ PR_SET_SECCOMP = 22
 SECCOMP_MODE_FILTER = 2
 SIGKILL = 9
 
-CLONE_NEWTIME = 0x00000080
 CLONE_NEWNS = 0x00020000
 CLONE_NEWCGROUP = 0x02000000
 CLONE_NEWUTS = 0x04000000
@@ -53,10 +52,6 @@ libc = ctypes.CDLL(None, use_errno=True)
 _libc_with_lock = ctypes.PyDLL(None)
 
 
-class MountError(OSError):
-    """A mount that the machine refuses."""
-
-
 class Filter(NamedTuple):
     """A seccomp program as the kernel takes it; `code` must stay alive."""
 
@@ -65,7 +60,7 @@ class Filter(NamedTuple):
 
 
 def bare_fork() -> int:
-    """fork(2) without what Python runs after it: half of the pages that a child would touch.
+    """fork(2) without what Python runs after it, which touches many pages that are then copied.
 
     For processes of one thread. The child starts with the random numbers of its parent.
     """
@@ -203,4 +198,4 @@ def install_filter(made: Filter) -> bool:
 def _check(answer: int, what: str) -> None:
     if answer != 0:
         code = ctypes.get_errno()
-        raise MountError(code, f"{what}: {os.strerror(code)}")
+        raise OSError(code, f"{what}: {os.strerror(code)}")

@@ -21,7 +21,7 @@ NET_VERSION, SCOPES_VERSION = 4, 6
 BIND_AND_CONNECT = 0b11
 ABSTRACT_SOCKETS_AND_SIGNALS = 0b11
 
-READABLE_DEVICES = ("/dev/zero", "/dev/random", "/dev/urandom")
+READABLE_DEVICES = ("/dev/zero", "/dev/random", "/dev/urandom", "/dev/full")
 
 
 def restrict(libraries: Iterable[str]) -> int:

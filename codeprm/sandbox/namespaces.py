@@ -1,11 +1,12 @@
 """What a slot sees of the machine: itself, no network, and the libraries that Python reads.
 
 Entered once a slot, by the launcher: making and ending a network namespace takes a lock of the
-whole kernel, so a namespace for each program would not scale. Taken as a whole or not at all; root
-may do it by right, others inside of a user namespace in which they are themselves.
+whole kernel, so a namespace for each program would not scale. Root may do it by right, others
+inside of a user namespace in which they are themselves. All are asked for at once; where only the
+private file system cannot be made, "mnt" is missing from the names.
 
-The file system is a small read-only one in memory, into which the interpreter, its libraries and
-four devices are bound. There is no /proc, no /etc, no /tmp and no home.
+That file system is a small read-only one in memory, into which the interpreter, its libraries and
+a few devices are bound. There is no /proc, no /tmp, no home, and of /etc only the loader's cache.
 """
 
 from __future__ import annotations

@@ -180,7 +180,7 @@ class ZygoteProcess:
             if left_ms <= 0:
                 raise self._fault("did not say 'ended' in time")
             if self.control.fileno() in ready:
-                body, descriptors = self._receive("ended", 0)
+                body, descriptors = self._message()
                 waited_s = sum(map(seconds_without_core, descriptors))
                 wire.close_all(descriptors)
                 if body["is"] == "ended":
@@ -203,25 +203,26 @@ class ZygoteProcess:
             raise self._fault(f"does not listen ({error})") from error
 
     def _expect(self, kind: str, timeout_s: float, *, or_lost: bool = False) -> dict[str, Any]:
-        body, descriptors = self._receive(kind, timeout_s)
+        poller = select.poll()
+        poller.register(self.control, select.POLLIN)
+        if not poller.poll(timeout_s * 1000):
+            raise self._fault(f"did not say {kind!r} in time")
+        body, descriptors = self._message()
         wire.close_all(descriptors)
         if body["is"] != kind and not (or_lost and body["is"] == "lost"):
             raise self._fault(f"said {str(body)[:200]} in place of {kind!r}")
         return body
 
-    def _receive(self, kind: str, timeout_s: float) -> tuple[dict[str, Any], list[int]]:
-        poller = select.poll()
-        poller.register(self.control, select.POLLIN)
-        if not poller.poll(timeout_s * 1000):
-            raise self._fault(f"did not say {kind!r} in time")
+    def _message(self) -> tuple[dict[str, Any], list[int]]:
+        """The next one, which is there; the descriptors are the caller's to close."""
         try:
             body, descriptors = wire.receive(self.control)
         except (OSError, ValueError) as error:
             raise self._fault(f"cannot be understood ({error})") from error
         if body is None:
             raise self._fault("ended")
-        kind_said = body.get("is")
-        if not isinstance(kind_said, str) or kind_said not in KNOWN:
+        kind = body.get("is")
+        if not isinstance(kind, str) or kind not in KNOWN:
             wire.close_all(descriptors)
             raise self._fault(f"said {str(body)[:200]}")
         return body, descriptors

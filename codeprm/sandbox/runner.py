@@ -4,8 +4,8 @@ r"""`Sandbox`: one slot that runs untrusted programs, one test at a time.
         for result in sandbox.run(program, [StdinInput(b"1 2\n")], Limits(cpu_time_s=2)):
             ...
 
-Use one from one thread. The processes behind it start at the first run (a sixth of a second; twice
-that again at the first program that mentions numpy) and serve all later ones. A run that fails
+Use one from one thread. The processes behind it start at the first run (a tenth of a second, and
+as much again at the first program that mentions numpy) and serve all later ones. A run that fails
 through our fault is repeated in new ones, up to `RETRIES` times, and then told as `SANDBOX_ERROR`.
 A run that ends near a limit is repeated once (see `timing`); `FLAKY` where that settles nothing.
 """

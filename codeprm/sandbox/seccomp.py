@@ -56,6 +56,8 @@ FCNTL_COMMANDS = (0, 1, 2, 3, 4, 1030, 1032)
 IOCTL_REQUESTS = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)
 # PR_GET_DUMPABLE, PR_SET_NAME, PR_GET_NAME, PR_SET_VMA
 PRCTL_OPTIONS = (3, 15, 16, 0x53564D41)
+# By the older of two calls; libc makes the other one.
+SETTABLE_LIMITS = (resource.RLIMIT_STACK, resource.RLIMIT_DATA, resource.RLIMIT_AS)
 # O_WRONLY, O_RDWR, O_CREAT, O_TRUNC
 WRITE_FLAGS = 0x1 | 0x2 | 0x40 | 0x200
 
@@ -205,8 +207,7 @@ def test_filter() -> bytes | None:
         "kill": _if_own((OWN_PID,), 1, refused=signal.SIGKILL),
         "tgkill": _if_own((OWN_PID,), 2, refused=signal.SIGKILL),
         "prlimit64": _if_own((0, OWN_PID), 1, refused=resource.RLIMIT_CPU),
-        "setrlimit": _if_own((resource.RLIMIT_STACK, resource.RLIMIT_AS, resource.RLIMIT_DATA), 0,
-                             refused=resource.RLIMIT_CPU),
+        "setrlimit": _if_any(0, SETTABLE_LIMITS),
         "prctl": _if_any(0, PRCTL_OPTIONS),
     })  # fmt: skip
     if not blocks:

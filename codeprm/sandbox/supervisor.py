@@ -79,10 +79,13 @@ def _serve(control: socket.socket, load: dict[str, Any], host: Host) -> None:
     allowance = Allowance(load["cpu_time_s"], load["wall_s"], address_space)
     source = _read_input()
     program = _compiled(source, address_space)
-    error = program if isinstance(program, str) else None
-    wire.send(control, {"is": "loaded", "error": error})
+    if isinstance(program, str):
+        wire.send(control, {"is": "loaded", "error": program})
+        wire.order(control)  # to unload it: no test is asked for
+        return
+    wire.send(control, {"is": "loaded", "error": None})
     test = child.Test(
-        program=program if isinstance(program, CodeType) else None,
+        program=program,
         module=host.module,
         traits=child.traits_of(source),
         cpu_time_s=SURE_BUSY * allowance.cpu_s,

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
-from codeprm.errors import DataError
+from codeprm.errors import ConfigError, DataError
 from codeprm.judge.verdict import trusted
 from codeprm.prompts import docstring_prompt
 from codeprm.records import (
@@ -57,6 +57,10 @@ class LabelConfig:
     """Share of the problems that is held out to calibrate the reward model."""
     seed: int = 0
     """Decides the draw and the held-out problems."""
+
+    def __post_init__(self) -> None:
+        if self.cap < 1 or not self.max_ratio >= 1:
+            raise ConfigError("cap and max_ratio must be at least 1")
 
 
 class Labelled(NamedTuple):

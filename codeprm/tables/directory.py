@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
+from codeprm.columns import field_defaults, schema_of
 from codeprm.errors import ConfigError, DataError
 from codeprm.places import absolute
-from codeprm.records import Record, bucket_of, field_defaults, schema_of
+from codeprm.records import Record, bucket_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -297,9 +298,8 @@ def _conformed(
     """The record's columns, whatever else there is; defaults for what an older writer left out."""
     import pyarrow as pa
 
-    schema, names, defaults = _subschema(record, columns), batch.schema.names, {}
-    if set(schema.names) - set(names):
-        defaults = field_defaults(record)
+    schema, names = _subschema(record, columns), batch.schema.names
+    defaults = field_defaults(record)
     arrays = []
     for field in schema:
         if field.name in names:

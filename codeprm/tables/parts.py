@@ -19,6 +19,7 @@ from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from codeprm.columns import schema_of
 from codeprm.records import (
     RECORDS,
     Audit,
@@ -28,7 +29,6 @@ from codeprm.records import (
     Row,
     Solution,
     Verdict,
-    schema_of,
 )
 from codeprm.tables.directory import ROW_GROUP_BYTES, Commit, Directory
 

@@ -125,6 +125,10 @@ class OrmConfig:
     """Programs of one problem that stay together in the order, passing and failing in turn."""
     optimization: Optimization = field(default_factory=lambda: Optimization(effective_batch=256))
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.lm_weight < math.inf:
+            raise ConfigError("lm_weight must be 0 or more")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scaling:

@@ -87,11 +87,12 @@ def generator_module(model: Any) -> torch.nn.Module:
     return GeneratorModule()
 
 
-def classifier_module(model: Any) -> torch.nn.Module:
+def classifier_module(model: Any, *, with_lm: bool) -> torch.nn.Module:
     """`forward(ids, ends, targets)` -> margins and the sum of token losses.
 
     Margins are logit(pass) - logit(fail) in float32, read at the tokens `ends`. Token losses are
-    taken where targets are not IGNORED, with the embedding as the output layer.
+    taken where targets are not IGNORED, with the embedding as the output layer; without `with_lm`
+    the sum is 0 and the embedding is not touched, which ZeRO-3 has divided.
     """
     import torch
 
@@ -111,12 +112,15 @@ def classifier_module(model: Any) -> torch.nn.Module:
             hidden = self.model.model(input_ids=ids, use_cache=False).last_hidden_state
             rows = torch.arange(len(ends), device=ends.device)
             logits = self.model.score(hidden[rows, ends])
+            margins = logits[:, 1] - logits[:, 0]
+            if not with_lm:
+                return margins, margins.new_zeros(())
             learnt = targets != IGNORED
             words = torch.nn.functional.linear(
                 hidden[learnt], self.model.model.embed_tokens.weight
             ).float()
             tokens = torch.nn.functional.cross_entropy(words, targets[learnt], reduction="sum")
-            return logits[:, 1] - logits[:, 0], tokens
+            return margins, tokens
 
     return ClassifierModule()
 

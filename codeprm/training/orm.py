@@ -73,7 +73,8 @@ def build_orm(config: OrmConfig, corpus: Corpus, tokenizer: Tokenizer, dtype: st
         seed=config.optimization.seed,
     )
     objective = RewardObjective(corpus, config)
-    return Task(model, classifier_module(model), objective, [rows[chunk] for chunk in chunks])
+    module = classifier_module(model, with_lm=config.lm_weight > 0)
+    return Task(model, module, objective, [rows[chunk] for chunk in chunks])
 
 
 class HeldOut(NamedTuple):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Iterator
 
 import pytest
@@ -11,7 +10,7 @@ import pytest
 from codeprm.judge.grade import grade
 from codeprm.records import Case, Label, Outcome, Problem, Verdict
 from codeprm.sandbox.runner import Sandbox
-from tests.rows import problem_row
+from tests.rows import case_rows, problem_row
 
 # Any two numbers with the given sum.
 SUM = """
@@ -34,16 +33,7 @@ def problem(checker: str, *, entry_point: str | None = None) -> Problem:
 
 
 def some_cases(*pairs: tuple[object, object]) -> list[Case]:
-    return [
-        Case(
-            problem_id="p",
-            index=index,
-            input=json.dumps(given),
-            expected=json.dumps(expected),
-            public=False,
-        )
-        for index, (given, expected) in enumerate(pairs)
-    ]
+    return case_rows("p", pairs)
 
 
 @pytest.fixture(params=["slot of its own", "taking turns"])

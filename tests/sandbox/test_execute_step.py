@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from pathlib import Path
 
 from codeprm.records import Case, Completion, Outcome, Problem, Verdict
@@ -11,7 +10,7 @@ from codeprm.steps.base import Workers
 from codeprm.steps.execute import ExecuteConfig, execute_stage
 from codeprm.steps.run import run_here
 from codeprm.tables import Directory
-from tests.rows import completion_row, problem_row, write_directory
+from tests.rows import case_rows, completion_row, problem_row, write_directory
 
 FIVE = (("1", "2"), ("2", "4"), ("3", "6"), ("4", "8"), ("5", "10"))
 DOUBLE = "n = int(input())\nprint(2 * n)"
@@ -22,16 +21,7 @@ PROGRAMS = (DOUBLE, MOSTLY, ZEROS, "print(", DOUBLE, MOSTLY)
 
 def verdicts(tmp_path: Path, config: ExecuteConfig, *, checker: str = "") -> list[Verdict]:
     problem = dataclasses.replace(problem_row("double"), checker=checker)
-    cases = [
-        Case(
-            problem_id=problem.problem_id,
-            index=index,
-            input=json.dumps(given),
-            expected=json.dumps(expected),
-            public=False,
-        )
-        for index, (given, expected) in enumerate(FIVE)
-    ]
+    cases = case_rows(problem.problem_id, FIVE)
     completions = [completion_row(problem, n, text) for n, text in enumerate(PROGRAMS)]
     stage = execute_stage(
         config,

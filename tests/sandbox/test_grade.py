@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
 
 from codeprm.judge.grade import grade
-from codeprm.records import Case, Outcome, Problem, Verdict
+from codeprm.records import Outcome, Problem, Verdict
 from codeprm.sandbox.runner import Sandbox
+from tests.rows import case_rows
 
 
 def problem(entry_point: str | None) -> Problem:
@@ -34,16 +34,7 @@ def problem(entry_point: str | None) -> Problem:
 def verdict(
     sandbox: Sandbox, program: str, pairs: list[tuple[Any, Any]], entry_point: str | None = None
 ) -> Verdict:
-    cases = [
-        Case(
-            problem_id="p",
-            index=index,
-            input=json.dumps(given),
-            expected=json.dumps(expected),
-            public=False,
-        )
-        for index, (given, expected) in enumerate(pairs)
-    ]
+    cases = case_rows("p", pairs)
     return grade(sandbox, problem(entry_point), cases, program, solution_id="s")
 
 

@@ -26,7 +26,7 @@ from codeprm.steps.base import Workers
 from codeprm.steps.run import run_here
 from codeprm.steps.verify import VerifyConfig, verify_stage
 from codeprm.tables import Directory
-from tests.rows import problem_row, solution_row, write_directory
+from tests.rows import case_rows, problem_row, solution_row, write_directory
 
 DOUBLE = "n = int(input())\nprint(2 * n)"
 TWICE = "n = int(input())\nprint(n + n)"
@@ -63,16 +63,7 @@ class Draft:
     ) -> None:
         problem = dataclasses.replace(problem_row(name), trust=trust, checker=checker)
         self.rows.append(problem)
-        self.rows += [
-            Case(
-                problem_id=problem.problem_id,
-                index=index,
-                input=json.dumps(given),
-                expected=json.dumps(expected),
-                public=False,
-            )
-            for index, (given, expected) in enumerate(tests)
-        ]
+        self.rows += case_rows(problem.problem_id, tests)
         self.rows += [solution_row(problem, program) for program in programs]
 
     def verified(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from typing import Any
 
 import pytest
@@ -21,7 +20,7 @@ from codeprm.judge.gate import (
 from codeprm.judge.trivial import CONSTANT, ECHO, NAMES, NOTHING, trivial_results
 from codeprm.judge.verdict import Failure, Judged, judge
 from codeprm.records import Case, Label, Outcome, Problem, Trust
-from tests.rows import problem_row, solution_row
+from tests.rows import case_rows, problem_row, solution_row
 
 PROBLEM = problem_row("a")
 WRONG, CRASH, SLOW, OURS = (
@@ -33,16 +32,7 @@ WRONG, CRASH, SLOW, OURS = (
 
 
 def some_cases(*expected: Any, given: Any = "1") -> list[Case]:
-    return [
-        Case(
-            problem_id=PROBLEM.problem_id,
-            index=index,
-            input=json.dumps(given),
-            expected=json.dumps(value),
-            public=False,
-        )
-        for index, value in enumerate(expected)
-    ]
+    return case_rows(PROBLEM.problem_id, [(given, value) for value in expected])
 
 
 FIVE = some_cases(*"abcde")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from codeprm.errors import DataError
+from codeprm.errors import ConfigError, DataError
 from codeprm.records import (
     Completion,
     Example,
@@ -183,3 +183,19 @@ def test_unfinished_input_is_refused(tmp_path: Path) -> None:
     (tmp_path / "verdicts" / "manifest.json").unlink()
     with pytest.raises(DataError, match=r"no manifest in .*verdicts"):
         label_stage(LabelConfig(), **uris, out=str(tmp_path / "out"), workers=Workers())
+
+
+def test_the_larger_class_may_give_more() -> None:
+    problem = problem_row("a")
+    rows = labelled(problem, [PASS] * 9 + [FAIL] * 2)
+    examples, dropped = run(rows, problem, LabelConfig(max_ratio=3.0))
+    assert Counter(example.label for example in examples) == {Label.PASS: 6, Label.FAIL: 2}
+    assert dropped == {"not_drawn": 3}
+    examples, _ = run(rows, problem, LabelConfig(cap=5, max_ratio=3.0))
+    assert Counter(example.label for example in examples) == {Label.PASS: 5, Label.FAIL: 2}
+
+
+@pytest.mark.parametrize("config", [{"max_ratio": 0.5}, {"cap": 0}])
+def test_a_draw_of_nothing_is_refused(config: dict[str, float]) -> None:
+    with pytest.raises(ConfigError, match="at least 1"):
+        LabelConfig(**config)  # type: ignore[arg-type]
