@@ -20,8 +20,9 @@ from codeprm.errors import ConfigError
 from codeprm.prompts import docstring_prompt
 from codeprm.records import Rejected
 from codeprm.training.config import GeneratorConfig, OrmConfig, Shape
-from codeprm.training.corpus import Corpus, CorpusBuilder, Row, encode_generator, encode_reward
+from codeprm.training.corpus import Corpus, CorpusBuilder
 from codeprm.training.models import starcoder2_config
+from codeprm.training.rows import Row, encode_generator, encode_reward
 from codeprm.training.tokenizer import end_of_text_id, train_tokenizer
 
 if TYPE_CHECKING:

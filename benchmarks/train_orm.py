@@ -32,7 +32,8 @@ from codeprm.cli import run
 from codeprm.errors import ConfigError
 from codeprm.places import Place
 from codeprm.training.batches import Division, Indices, groups_of, plan_steps
-from codeprm.training.corpus import Corpus, Row
+from codeprm.training.corpus import Corpus
+from codeprm.training.rows import Row
 
 REFERENCE_LENGTH = 4096
 SMALL = replace(WIDE, hidden_size=128, heads=4, intermediate_size=512)

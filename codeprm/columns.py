@@ -1,7 +1,7 @@
 """Dataclasses as rows of tables: plain values, and the Arrow schema, from the annotations.
 
-Types that a field may have: str and enums of it, bool, int, float, `X | None`, `tuple[X, ...]` and
-dataclasses of these.
+Types that a field may have: str and enums of it, bytes, bool, int, float, `X | None`,
+`tuple[X, ...]` and dataclasses of these.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def _cached_field_types(cls: Any) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    if value is None or isinstance(value, bool | int | float):
+    if value is None or isinstance(value, bool | int | float | bytes):
         return value
     if isinstance(value, str):
         return str.__str__(value) if isinstance(value, StrEnum) else value
@@ -106,4 +106,4 @@ def _arrow_type(hint: Any) -> pa.DataType:
         return pa.struct([_arrow_field(name, member) for name, member in members])
     if issubclass(hint, str):
         return pa.string()
-    return {bool: pa.bool_(), int: pa.int64(), float: pa.float64()}[hint]
+    return {bool: pa.bool_(), int: pa.int64(), float: pa.float64(), bytes: pa.binary()}[hint]

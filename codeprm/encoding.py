@@ -44,10 +44,14 @@ def load_tokenizer(model: str, revision: str | None = None) -> Tokenizer:
         raise DataError(f"no tokenizer.json in {model}: give a checkpoint in Hugging Face layout")
     else:
         tokenizer = _hub_tokenizer(model, revision)
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    tokenizer.encode_special_tokens = True
-    return tokenizer
+    return _plain(tokenizer)
+
+
+def tokenizer_of(text: str) -> Tokenizer:
+    """The tokenizer that a `tokenizer.json` describes."""
+    from tokenizers import Tokenizer
+
+    return _plain(Tokenizer.from_str(text))
 
 
 def encode_text(tokenizer: Tokenizer, text: str) -> list[int]:
@@ -87,6 +91,13 @@ def fit_length(encoded: Encoded, max_length: int) -> Encoded | None:
         return None
     head = (room + 1) // 2
     return Encoded(prompt[:head] + prompt[len(prompt) - (room - head) :], program)
+
+
+def _plain(tokenizer: Tokenizer) -> Tokenizer:
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    tokenizer.encode_special_tokens = True
+    return tokenizer
 
 
 def _hub_tokenizer(model: str, revision: str | None) -> Tokenizer:

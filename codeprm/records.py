@@ -105,6 +105,8 @@ class Record:
 
     __slots__ = ()
     table: ClassVar[str]
+    grouped: ClassVar[bool] = False
+    """Whether its tables have one row group a problem."""
 
     def to_row(self) -> Row:
         """Plain values only: strings, numbers, booleans, None, lists and dicts of them."""
@@ -167,6 +169,7 @@ class Case(Record):
     """
 
     table: ClassVar[str] = "cases"
+    grouped: ClassVar[bool] = True
 
     problem_id: str
     index: int
@@ -180,6 +183,7 @@ class Solution(Record):
     """A program that came with the data (`origin="natural"`) or that a model wrote and passed."""
 
     table: ClassVar[str] = "solutions"
+    grouped: ClassVar[bool] = True
 
     solution_id: str
     problem_id: str

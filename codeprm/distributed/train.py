@@ -1,6 +1,6 @@
 """Training on the cluster: tables in, a checkpoint in Hugging Face layout out.
 
-    prepare task -> work/corpus.npz -> Ray Train workers (DeepSpeed) -> model files -> manifest
+    tokenise stage -> work/tokens -> Ray Data -> Ray Train workers (DeepSpeed) -> model -> manifest
 
 A run that is interrupted continues: Ray Train finds its last checkpoint by the run's name, which
 carries the directory's identity, the number of workers and the ZeRO stage: shards fit one of each.
@@ -26,12 +26,19 @@ from ray.train import (
 )
 from ray.train.torch import TorchConfig, TorchTrainer
 
+from codeprm.distributed.run import run_stage
 from codeprm.distributed.session import connect, require_shared
 from codeprm.distributed.train_worker import Run, train_worker
 from codeprm.errors import ConfigError, UserError
 from codeprm.tables import Directory, finish_directory, open_directory, start_directory
 from codeprm.training.config import Following, GeneratorConfig, OrmConfig, Scaling
-from codeprm.training.prepare import PART, WORK, prepare_generator, prepare_orm
+from codeprm.training.prepare import (
+    PART,
+    WORK,
+    finish_preparation,
+    prepare_tokenizer,
+    tokenise_stage,
+)
 from codeprm.training.trackers import require_tracker
 from codeprm.versions import versions
 
@@ -51,9 +58,7 @@ def train_generator(
     """Fine-tune a generator on a dataset directory's solutions; returns the manifest."""
     run = Run(job="train_generator", out=out, config=config, scaling=scaling, following=following)
     model = {} if config.from_scratch else {"model": config.model}
-    return _train(run, {"data": data, **model}, lambda: prepare_generator(
-        open_directory(data), open_directory(out), config
-    ))  # fmt: skip
+    return _train(run, {"data": data, **model}, source=data)
 
 
 def train_orm(
@@ -71,12 +76,10 @@ def train_orm(
             "the workers: set lm_weight to 0, or zero_stage to 2"
         )
     run = Run(job="train_orm", out=out, config=config, scaling=scaling, following=following)
-    return _train(run, {"examples": examples, "model": config.model}, lambda: prepare_orm(
-        open_directory(examples), open_directory(out), config
-    ))  # fmt: skip
+    return _train(run, {"examples": examples, "model": config.model}, source=examples)
 
 
-def _train(run: Run, inputs: Mapping[str, str], prepare: Callable[[], None]) -> dict[str, Any]:
+def _train(run: Run, inputs: Mapping[str, str], *, source: str) -> dict[str, Any]:
     require_tracker(run.following)
     run.scaling.micro_batches(run.config.optimization.effective_batch)
     for path in inputs.values():
@@ -89,7 +92,7 @@ def _train(run: Run, inputs: Mapping[str, str], prepare: Callable[[], None]) -> 
     connect()
     started = time.monotonic()
     if PART not in directory.committed():
-        _prepare(prepare)
+        _prepare(run, source, directory)
     summary = _fit(run, directory)
     extra = {
         "wall_s": round(time.monotonic() - started, 3),
@@ -108,10 +111,16 @@ def require_finished(path: str) -> None:
         directory.require_complete()
 
 
-def _prepare(prepare: Callable[[], None]) -> None:
-    """Tokenise in a worker: the driver may be a small machine."""
+def _prepare(run: Run, source: str, directory: Directory) -> None:
+    """Tokenise on the cluster: the driver may be a small machine."""
+    _in_worker(prepare_tokenizer, open_directory(source), directory, run.config)
+    run_stage(tokenise_stage(source, run.out, run.config, workers=run.scaling.workers))
+    _in_worker(finish_preparation, directory, run.config)
+
+
+def _in_worker(function: Callable[..., None], *arguments: Any) -> None:
     try:
-        ray.get(ray.remote(num_cpus=1)(prepare).remote())
+        ray.get(ray.remote(num_cpus=1)(function).remote(*arguments))
     except ray.exceptions.RayTaskError as error:
         if isinstance(error.cause, UserError):
             raise error.cause from None

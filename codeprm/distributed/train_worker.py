@@ -12,7 +12,6 @@ import dataclasses
 import logging
 import shutil
 import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +21,7 @@ import ray.train
 from ray.train import Checkpoint
 
 from codeprm.backends.checkpoint import local_checkpoint
+from codeprm.distributed.batch_stream import shared_batches
 from codeprm.tables import Directory
 from codeprm.training.batches import Step, plan_steps
 from codeprm.training.config import (
@@ -31,7 +31,7 @@ from codeprm.training.config import (
     OrmConfig,
     Scaling,
 )
-from codeprm.training.corpus import Corpus
+from codeprm.training.corpus import Index
 from codeprm.training.engine import (
     Diverged,
     Task,
@@ -47,15 +47,22 @@ from codeprm.training.engine import (
 )
 from codeprm.training.export import export
 from codeprm.training.follower import Follower, tracker_of
-from codeprm.training.following import History, Progress, divergence, work_of
+from codeprm.training.following import (
+    NAMED_EXAMPLES,
+    History,
+    Progress,
+    divergence,
+    work_of,
+)
 from codeprm.training.frozen import fit_frozen
 from codeprm.training.generator import build_generator
 from codeprm.training.held_out import HeldOut, judge_held_out, natural_rate_of
 from codeprm.training.looks import reward_numbers
 from codeprm.training.orm import build_orm, held_out_margins
-from codeprm.training.packing import check_budget, pack_steps, packing_of
-from codeprm.training.prepare import ROWS_FILE, TOKENIZER_FILE, read_corpus, read_work
+from codeprm.training.packing import check_budget, packing_of
+from codeprm.training.prepare import read_corpus, read_tokenizer
 from codeprm.training.room import needs_room
+from codeprm.training.token_files import StoredCorpus
 
 if TYPE_CHECKING:
     import torch
@@ -80,24 +87,24 @@ def train_worker(settings: dict[str, Any]) -> dict[str, Any]:
     logging.getLogger("codeprm.train").setLevel(logging.INFO)
     run: Run = settings["run"]
     directory = Directory(run.out)
-    corpus = read_corpus(directory)
+    index = read_corpus(directory)
     if isinstance(run.config, OrmConfig) and run.config.trunk == "frozen":
-        return _fit_head(run, run.config, directory, corpus)
-    task, engine = _start(run, directory, corpus)
+        return _fit_head(run, run.config, directory, index)
+    task, engine = _start(run, directory, index)
     steps = run.config.optimization.steps(sum(map(len, task.units)))
-    follower = _follower(run, directory, corpus, task, engine, steps)
+    follower = _follower(run, directory, index, task, engine, steps)
     try:
-        diverged = _train(run, follower, steps)
+        diverged = _train(run, directory, follower, steps)
         if diverged is not None:
-            ids = read_work(directory, ROWS_FILE).decode().splitlines()
-            return {"diverged": divergence(run.job, run.out, diverged, ids)}
+            named = index.files.names(np.array(diverged.rows[:NAMED_EXAMPLES]))
+            return {"diverged": divergence(run.job, run.out, diverged, named)}
         return _finish(run, follower, directory)
     finally:
         follower.tracker.close()
 
 
 def _follower(
-    run: Run, directory: Directory, corpus: Corpus, task: Task, engine: Any, steps: int
+    run: Run, directory: Directory, index: StoredCorpus, task: Task, engine: Any, steps: int
 ) -> Follower:
     import torch.distributed as dist
 
@@ -116,7 +123,7 @@ def _follower(
         following=run.following,
         task=task,
         engine=engine,
-        corpus=corpus,
+        index=index,
         history=history,
         progress=Progress(job=run.job, steps=steps, is_silent=rank > 0),
         tracker=tracker,
@@ -124,13 +131,18 @@ def _follower(
     )
 
 
-def _train(run: Run, follower: Follower, steps: int) -> Diverged | None:
+def _train(run: Run, directory: Directory, follower: Follower, steps: int) -> Diverged | None:
     """The steps that are left; why they ended early, if they did."""
+    start = len(follower.history.steps)
+    plan = _plan(run, follower.task, follower.index, steps)
+    packing = packing_of(run.config, run.scaling)
+    if packing is not None:
+        check_budget(plan, follower.index, packing)
     reports = train(
         follower.engine,
         follower.task.objective,
-        _plan(run, follower.task, follower.corpus, steps),
-        start=len(follower.history.steps),
+        shared_batches(directory, plan[start:], follower.index.lengths, packing),
+        start=start,
         steps=steps,
         optimization=run.config.optimization,
     )
@@ -149,19 +161,19 @@ def _train(run: Run, follower: Follower, steps: int) -> Diverged | None:
 
 def _finish(run: Run, follower: Follower, directory: Directory) -> dict[str, Any]:
     """What is held out, then the model and its card into the directory; the summary."""
-    engine, corpus, history = follower.engine, follower.corpus, follower.history
+    engine, index, history = follower.engine, follower.index, follower.history
     held_out: HeldOut | None = None
     if isinstance(run.config, OrmConfig):
-        margins = held_out_margins(engine, corpus, packing_of(run.config, run.scaling))
-        held_out = judge_held_out(corpus, margins, natural_rate_of(directory))
-        follower.record(reward_numbers(corpus, margins, run.config))
+        margins = held_out_margins(engine, index, packing_of(run.config, run.scaling))
+        held_out = judge_held_out(index, margins, natural_rate_of(directory))
+        follower.record(reward_numbers(index, margins, run.config))
     else:
-        follower.record(follower.look(len(corpus)))
+        follower.record(follower.look(len(index)))
     last = history.looks[-1] if history.looks else {}
     rows = np.concatenate(follower.task.units)
     summary: dict[str, Any] = {
         "examples": len(rows),
-        "problems": len(np.unique(corpus.problems[rows])),
+        "problems": len(np.unique(index.problems[rows])),
         "steps": len(history.steps),
         "final_loss": history.losses[-1],
         **({"held_out_loss": last["held_out/loss"]} if "held_out/loss" in last else {}),
@@ -173,59 +185,53 @@ def _finish(run: Run, follower: Follower, directory: Directory) -> dict[str, Any
     return summary
 
 
-def _fit_head(run: Run, config: OrmConfig, directory: Directory, corpus: Corpus) -> dict[str, Any]:
+def _fit_head(
+    run: Run, config: OrmConfig, directory: Directory, index: StoredCorpus
+) -> dict[str, Any]:
     """A head on the trunk as it is; there are no steps, so an interrupted run begins anew."""
     import torch
     from ray.train.torch import get_device
-    from tokenizers import Tokenizer
 
     prepare_process(run.scaling, config.optimization.seed)
     device, is_gpu = get_device(), run.scaling.gpus > 0
     if is_gpu:
         torch.cuda.set_device(device)
-    tokenizer = Tokenizer.from_str(read_work(directory, TOKENIZER_FILE).decode())
+    tokenizer = read_tokenizer(directory)
     local = dataclasses.replace(config, model=local_checkpoint(config.model))
     dtype = "bfloat16" if is_gpu else "float32"
-    frozen = fit_frozen(local, corpus, tokenizer, dtype=dtype, device=device)
-    held_out = judge_held_out(corpus, frozen.margins, natural_rate_of(directory))
+    frozen = fit_frozen(local, index, tokenizer, dtype=dtype, device=device)
+    held_out = judge_held_out(index, frozen.margins, natural_rate_of(directory))
     summary = frozen.facts | held_out.metrics
     training = summary | History().to_json()
     _export(run, frozen.model, frozen.weights, directory, training=training, held_out=held_out)
     return summary
 
 
-def _plan(run: Run, task: Task, corpus: Corpus, steps: int) -> Iterator[Step]:
-    """The run's steps; packed ones are known to fit before the first is taken."""
-    optimization, packing = run.config.optimization, packing_of(run.config, run.scaling)
-
-    def padded() -> Iterator[Step]:
-        division = division_of(optimization, run.scaling)
-        return plan_steps(
-            task.units, corpus.lengths, steps=steps, division=division, seed=optimization.seed
+def _plan(run: Run, task: Task, index: Index, steps: int) -> list[Step]:
+    """All steps of the run; which examples, not yet how they are packed."""
+    optimization = run.config.optimization
+    division = division_of(optimization, run.scaling)
+    return list(
+        plan_steps(
+            task.units, index.lengths, steps=steps, division=division, seed=optimization.seed
         )
-
-    if packing is None:
-        return padded()
-    check_budget(padded(), corpus, packing)
-    return pack_steps(padded(), corpus, packing)
+    )
 
 
-def _start(run: Run, directory: Directory, corpus: Corpus) -> tuple[Task, Any]:
-    from tokenizers import Tokenizer
-
+def _start(run: Run, directory: Directory, index: StoredCorpus) -> tuple[Task, Any]:
     optimization, scaling = run.config.optimization, run.scaling
     packing = packing_of(run.config, scaling)
     prepare_process(scaling, optimization.seed)
     settings = deepspeed_config(optimization, scaling)
-    tokenizer = Tokenizer.from_str(read_work(directory, TOKENIZER_FILE).decode())
+    tokenizer = read_tokenizer(directory)
     dtype = "bfloat16" if scaling.gpus else "float32"
     is_loaded = run.config.model != FROM_SCRATCH
     shards = sharded_loading(settings) if scaling.zero_stage == 3 and is_loaded else None
     config = dataclasses.replace(run.config, model=local_checkpoint(run.config.model))
     if isinstance(config, OrmConfig):
-        task = build_orm(config, corpus, tokenizer, dtype, packing)
+        task = build_orm(config, index, tokenizer, dtype, packing)
     else:
-        task = build_generator(config, corpus, tokenizer, dtype, packing)
+        task = build_generator(config, index, tokenizer, dtype, packing)
     del shards
     if scaling.activation_checkpointing:
         task.model.gradient_checkpointing_enable()

@@ -23,11 +23,9 @@ from codeprm.columns import schema_of
 from codeprm.records import (
     RECORDS,
     Audit,
-    Case,
     Record,
     Rejected,
     Row,
-    Solution,
     Verdict,
 )
 from codeprm.tables.directory import ROW_GROUP_BYTES, Commit, Directory
@@ -91,7 +89,7 @@ class PartWriter:
 class _Buffer:
     """Rows of one part, written a row group at a time.
 
-    Cases and solutions get one row group a problem: a reader finds a problem's rows by the
+    Records that are `grouped` get one row group a problem: a reader finds a problem's rows by the
     statistics in the file's footer and reads no others.
     """
 
@@ -108,11 +106,11 @@ class _Buffer:
 
     def add(self, record: Record) -> None:
         row = record.to_row()
-        grouped = isinstance(record, Case | Solution)
+        grouped = record.grouped
         if grouped and self._pending and self._pending[-1]["problem_id"] != row["problem_id"]:
             self._flush()
         self._pending.append(row)
-        self._bytes += sum(len(v) for v in row.values() if isinstance(v, str)) + 64
+        self._bytes += sum(len(v) for v in row.values() if isinstance(v, str | bytes)) + 64
         self.rows += 1
         if self._bytes >= ROW_GROUP_BYTES and not grouped:
             self._flush()

@@ -15,15 +15,14 @@ import operator
 import os
 import time
 import warnings
-from collections.abc import Iterator
-from itertools import islice
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-import numpy as np
-
 from codeprm.training.batches import Division, Indices, Step
 from codeprm.training.config import Optimization, Scaling
+from codeprm.training.corpus import Corpus, Index
+from codeprm.training.loading import Batch
 
 if TYPE_CHECKING:
     import torch
@@ -37,9 +36,11 @@ class Objective(Protocol):
     The losses are weighted, so their sum is what is learnt; every pass has the same names.
     """
 
-    def totals(self, step: Step) -> Any: ...
+    def totals(self, index: Index, step: Step) -> Any: ...
 
-    def losses(self, engine: Any, rows: Indices, totals: Any) -> dict[str, torch.Tensor]: ...
+    def losses(
+        self, engine: Any, corpus: Corpus, rows: Indices, totals: Any
+    ) -> dict[str, torch.Tensor]: ...
 
 
 class Task(NamedTuple):
@@ -61,7 +62,7 @@ class StepReport(NamedTuple):
     kinds: dict[str, float]
     """Each loss by its name, weighted: they add up to `loss`."""
     rows: Indices
-    """The examples, of all ranks."""
+    """The examples, of all ranks, by their numbers in the run."""
     seconds: float
 
 
@@ -73,7 +74,8 @@ class Diverged(NamedTuple):
     grad_norm: float | None
     """None where the loss already is none."""
     rows: list[int]
-    """Of the passes whose own loss is none; of the whole step where each pass has one."""
+    """Of the passes whose own loss is none; of the whole step where each pass has one. Numbers in
+    the run."""
 
 
 def division_of(optimization: Optimization, scaling: Scaling) -> Division:
@@ -154,39 +156,38 @@ def start_engine(module: torch.nn.Module, settings: dict[str, Any], weight_decay
 def train(
     engine: Any,
     objective: Objective,
-    plan: Iterator[Step],
+    batches: Iterable[Batch],
     *,
     start: int,
     steps: int,
     optimization: Optimization,
 ) -> Iterator[StepReport | Diverged]:
-    """Steps `start` to `steps` of the plan, one report each; ends at the first divergence."""
+    """Steps `start` to `steps`, whose batches are given, one report each; ends at a divergence."""
     import torch
     import torch.distributed as dist
 
     rank, workers = dist.get_rank(), dist.get_world_size()
-    for number, step in enumerate(islice(plan, start, steps), start):
+    for number, batch in enumerate(batches, start):
         started = time.monotonic()
         rate = optimization.learning_rate_at(number, steps)
         for group in engine.optimizer.param_groups:
             group["lr"] = rate
-        totals = objective.totals(step)
+        totals = objective.totals(batch.corpus, batch.step)
         # models with dropout continue alike, resumed or not
         torch.manual_seed((optimization.seed + number) * workers + rank)
-        shares = _gradients(engine, objective, step.ranks[rank], totals, workers)
+        shares = _gradients(engine, objective, batch, totals)
         kinds = _summed(shares, engine.device)
         loss = sum(kinds.values())
         if not math.isfinite(loss):
-            yield Diverged(number, loss, None, _culprits(step, shares))
+            yield Diverged(number, loss, None, _culprits(batch, shares))
             return
         engine.step()
         norm = float(engine.get_global_grad_norm() or 0.0)
         if not math.isfinite(norm):
-            yield Diverged(number, loss, norm, _culprits(step, shares))
+            yield Diverged(number, loss, norm, _culprits(batch, shares))
             return
         seconds = time.monotonic() - started
-        rows_of_step = np.concatenate(step.micro_batches)
-        yield StepReport(number, loss, norm, rate, kinds, rows_of_step, seconds)
+        yield StepReport(number, loss, norm, rate, kinds, batch.numbers, seconds)
 
 
 def full_weights(engine: Any, model: Any) -> dict[str, torch.Tensor]:
@@ -225,16 +226,19 @@ def _adamw(optimization: Optimization, scaling: Scaling) -> dict[str, Any]:
 
 
 def _gradients(
-    engine: Any, objective: Objective, passes: list[Indices], totals: Any, workers: int
+    engine: Any, objective: Objective, batch: Batch, totals: Any
 ) -> list[dict[str, float]]:
-    """Forward and backward of a rank's passes, and each one's losses; no weight is changed."""
+    """Forward and backward of this rank's passes, and each one's losses; no weight is changed."""
+    import torch.distributed as dist
+
+    passes = batch.step.ranks[dist.get_rank()]
     told: list[dict[str, torch.Tensor]] = []
     for index, rows in enumerate(passes, 1):
         is_last = index == len(passes)
         engine.set_gradient_accumulation_boundary(is_last)
-        losses = objective.losses(engine, rows, totals)
+        losses = objective.losses(engine, batch.corpus, rows, totals)
         told.append({name: loss.detach() for name, loss in losses.items()})
-        engine.backward(functools.reduce(operator.add, losses.values()) * workers)
+        engine.backward(functools.reduce(operator.add, losses.values()) * dist.get_world_size())
         if not is_last:
             engine.step()
     # read only now: a GPU works on while passes are queued
@@ -253,18 +257,18 @@ def _summed(shares: list[dict[str, float]], device: Any) -> dict[str, float]:
     return dict(zip(names, tensor.tolist(), strict=True))
 
 
-def _culprits(step: Step, shares: list[dict[str, float]]) -> list[int]:
-    """Rows of the passes, of any rank, without a finite loss; every rank must call it."""
+def _culprits(batch: Batch, shares: list[dict[str, float]]) -> list[int]:
+    """Numbers of the rows of passes without a finite loss, of any rank; every rank must call it."""
     import torch.distributed as dist
 
-    mine = step.ranks[dist.get_rank()]
+    mine = batch.step.ranks[dist.get_rank()]
     bad = [
         row
         for rows, share in zip(mine, shares, strict=True)
         if not math.isfinite(sum(share.values()))
-        for row in rows.tolist()
+        for row in batch.numbers[rows].tolist()
     ]
     gathered: list[Any] = [None] * dist.get_world_size()
     dist.all_gather_object(gathered, bad)
     found = [row for rows in gathered for row in rows]
-    return sorted(found or np.concatenate(step.micro_batches).tolist())
+    return sorted(found or batch.numbers.tolist())

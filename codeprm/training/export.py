@@ -19,7 +19,7 @@ from codeprm.training.config import GeneratorConfig, OrmConfig
 from codeprm.training.held_out import HeldOut
 from codeprm.training.model_card import CARD_FILE, card_facts, model_card
 from codeprm.training.models import save_model
-from codeprm.training.prepare import TOKENIZER_FILE, read_work
+from codeprm.training.prepare import read_tokenizer_json
 from codeprm.training.room import needs_room
 from codeprm.training.tokenizer import save_tokenizer
 
@@ -45,7 +45,7 @@ def export(
         tempfile.TemporaryDirectory(prefix="codeprm-export-") as folder,
     ):
         save_model(model, weights, Path(folder))
-        save_tokenizer(read_work(directory, TOKENIZER_FILE).decode(), folder)
+        save_tokenizer(read_tokenizer_json(directory), folder)
         (Path(folder) / TRAINING_FILE).write_text(json.dumps(training, indent=1) + "\n")
         if held_out is not None:
             held_out.save(folder, directory)

@@ -12,7 +12,7 @@ from typing import Any
 
 from codeprm.tables import Directory
 from codeprm.training.config import Following, GeneratorConfig, OrmConfig, Scaling
-from codeprm.training.corpus import Corpus
+from codeprm.training.corpus import Index
 from codeprm.training.engine import StepReport, Task
 from codeprm.training.following import (
     History,
@@ -37,7 +37,7 @@ class Follower:
     following: Following
     task: Task
     engine: Any
-    corpus: Corpus
+    index: Index
     history: History
     progress: Progress
     tracker: Tracker
@@ -47,7 +47,7 @@ class Follower:
         """Record a step; how many are done."""
         numbers = step_numbers(
             report,
-            self.corpus.lengths[report.rows],
+            self.index.lengths[report.rows],
             weights=loss_weights(self.config),
             work=self.work,
             devices=devices_of(self.engine.device, self.scaling.workers),
@@ -70,7 +70,7 @@ class Follower:
         """At most so many held-out rows; every rank must call it."""
         packing = packing_of(self.config, self.scaling)
         return look(
-            self.engine, self.task.objective, self.corpus, self.config, packing, n_rows=n_rows
+            self.engine, self.task.objective, self.index, self.config, packing, n_rows=n_rows
         )
 
     def record(self, numbers: Mapping[str, float]) -> None:

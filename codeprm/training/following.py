@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from codeprm.training.batches import Indices
-from codeprm.training.corpus import Corpus
+from codeprm.training.corpus import Index
 from codeprm.training.memory import GIB
 
 if TYPE_CHECKING:
@@ -225,22 +225,24 @@ def is_look_due(done: int, *, every: int, checkpoint_every: int) -> bool:
     return done % (every or checkpoint_every) == 0
 
 
-def limited(corpus: Corpus, n_rows: int) -> Indices:
+def limited(index: Index, n_rows: int) -> Indices:
     """Held-out rows of the first problems, whole ones; at most `n_rows`, or one problem."""
-    rows = np.flatnonzero(corpus.held_out)
+    rows = np.flatnonzero(index.held_out)
     if len(rows) <= n_rows:
         return rows
-    problems, first, sizes = np.unique(corpus.problems[rows], return_index=True, return_counts=True)
+    problems, first, sizes = np.unique(index.problems[rows], return_index=True, return_counts=True)
     order = np.argsort(first)
     kept = max(1, int(np.searchsorted(np.cumsum(sizes[order]), n_rows, side="right")))
-    return rows[np.isin(corpus.problems[rows], problems[order[:kept]])]
+    return rows[np.isin(index.problems[rows], problems[order[:kept]])]
 
 
-def divergence(job: str, out: str, diverged: Diverged, ids: Sequence[str] = ()) -> str:
-    """The sentence that ends a run which diverged: step, loss, examples, what to do."""
-    rows = diverged.rows
-    named = [ids[row] if row < len(ids) else f"row {row}" for row in rows[:NAMED_EXAMPLES]]
-    more = f" and {len(rows) - len(named)} more" if len(rows) > len(named) else ""
+def divergence(job: str, out: str, diverged: Diverged, named: Sequence[str]) -> str:
+    """The sentence that ends a run which diverged: step, loss, examples, what to do.
+
+    `named` are the ids of its first `NAMED_EXAMPLES` rows.
+    """
+    left = len(diverged.rows) - len(named)
+    more = f" and {left} more" if left else ""
     what = f"its loss is {diverged.loss}"
     if diverged.grad_norm is not None:
         what += f" and the norm of its gradient {diverged.grad_norm}"

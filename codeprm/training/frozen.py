@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from codeprm.training.config import OrmConfig
-from codeprm.training.corpus import Corpus
+from codeprm.training.corpus import Index
 from codeprm.training.models import load_classifier
 from codeprm.training.orm import shares_of
 from codeprm.training.probe import Floats, Ints, last_token_features, probe_classifier
@@ -33,16 +33,16 @@ class Frozen(NamedTuple):
 
 
 def fit_frozen(
-    config: OrmConfig, corpus: Corpus, tokenizer: Tokenizer, *, dtype: str, device: Any
+    config: OrmConfig, index: Index, tokenizer: Tokenizer, *, dtype: str, device: Any
 ) -> Frozen:
     """Load, compute features once, fit; every rank must call it, and all get the same."""
     model = load_classifier(config.model, config.revision, dtype, end_of_text_id(tokenizer))
     require_tokenizer(tokenizer, model, config)
     model.to(device)
-    probe, margins = probe_classifier(model, corpus, features_of=shared_features)
+    probe, margins = probe_classifier(model, index, features_of=shared_features)
     facts = {
         "trunk": "frozen",
-        "examples": int((~corpus.held_out).sum()),
+        "examples": int((~index.held_out).sum()),
         "steps": 0,
         "l2": probe.l2,
         "final_loss": probe.held_out_losses.get(probe.l2),
@@ -51,17 +51,17 @@ def fit_frozen(
     return Frozen(model, weights, margins, facts)
 
 
-def shared_features(model: Any, corpus: Corpus, rows: Ints) -> npt.NDArray[np.float32]:
+def shared_features(model: Any, index: Index, rows: Ints) -> npt.NDArray[np.float32]:
     """`last_token_features` of rows, each rank computing an equal share of the tokens or so."""
     import torch.distributed as dist
 
     if not dist.is_initialized() or dist.get_world_size() == 1:
-        return last_token_features(model, corpus, rows)
+        return last_token_features(model, index, rows)
     # positions in `rows`, dealt out by length
-    shares = shares_of(np.argsort(corpus.lengths[rows], kind="stable"), dist.get_world_size())
+    shares = shares_of(np.argsort(index.lengths[rows], kind="stable"), dist.get_world_size())
     gathered: list[Any] = [None] * dist.get_world_size()
     mine = shares[dist.get_rank()]
-    dist.all_gather_object(gathered, last_token_features(model, corpus, rows[mine]))
+    dist.all_gather_object(gathered, last_token_features(model, index, rows[mine]))
     features = np.zeros((len(rows), model.config.hidden_size), dtype=np.float32)
     for share, part in zip(shares, gathered, strict=True):
         features[share] = part

@@ -9,7 +9,7 @@ import numpy as np
 from codeprm.training.adapters import add_adapters
 from codeprm.training.batches import Indices, Step
 from codeprm.training.config import GeneratorConfig
-from codeprm.training.corpus import Corpus, next_token_targets, padded
+from codeprm.training.corpus import Corpus, Index, next_token_targets, padded
 from codeprm.training.engine import Task
 from codeprm.training.losses import LM
 from codeprm.training.models import generator_module, load_generator, new_generator
@@ -25,22 +25,23 @@ if TYPE_CHECKING:
 class GeneratorObjective:
     """Mean over the target tokens of all ranks; prompts and padding are never in it."""
 
-    def __init__(self, corpus: Corpus, packing: Packing | None) -> None:
-        self._corpus = corpus
+    def __init__(self, packing: Packing | None) -> None:
         self._packing = packing
 
-    def totals(self, step: Step) -> int:
-        lengths = self._corpus.target_lengths
+    def totals(self, index: Index, step: Step) -> int:
+        lengths = index.target_lengths
         return int(sum(lengths[rows].sum() for rows in step.micro_batches))
 
-    def losses(self, engine: Any, rows: Indices, totals: int) -> dict[str, torch.Tensor]:
+    def losses(
+        self, engine: Any, corpus: Corpus, rows: Indices, totals: int
+    ) -> dict[str, torch.Tensor]:
         import torch
 
         if self._packing is not None:
             share = self._packing.share
-            return {LM: packed_token_losses(engine, self._corpus, rows, share=share) / totals}
-        ids = padded(self._corpus, rows)
-        targets = next_token_targets(self._corpus, rows, ids)
+            return {LM: packed_token_losses(engine, corpus, rows, share=share) / totals}
+        ids = padded(corpus, rows)
+        targets = next_token_targets(corpus, rows, ids)
         total: torch.Tensor = engine(
             torch.from_numpy(ids).to(engine.device), torch.from_numpy(targets).to(engine.device)
         )
@@ -49,7 +50,7 @@ class GeneratorObjective:
 
 def build_generator(
     config: GeneratorConfig,
-    corpus: Corpus,
+    index: Index,
     tokenizer: Tokenizer,
     dtype: str,
     packing: Packing | None = None,
@@ -63,9 +64,9 @@ def build_generator(
         require_tokenizer(tokenizer, model, config)
         if config.lora is not None:
             add_adapters(model, config.lora)
-    units = [np.array([row], dtype=np.int64) for row in np.flatnonzero(~corpus.held_out)]
+    units = [np.array([row], dtype=np.int64) for row in np.flatnonzero(~index.held_out)]
     if packing is None:
         module = generator_module(model)
     else:
-        module = packed_generator_module(model, longest=int(corpus.lengths.max()))
-    return Task(model, module, GeneratorObjective(corpus, packing), units)
+        module = packed_generator_module(model, longest=int(index.lengths.max()))
+    return Task(model, module, GeneratorObjective(packing), units)

@@ -24,7 +24,7 @@ from codeprm.evaluation.calibration.profile import PROFILE_FILE, Profile, profil
 from codeprm.records import Example
 from codeprm.tables import Directory
 from codeprm.training.batches import Indices
-from codeprm.training.corpus import Corpus
+from codeprm.training.corpus import Index
 
 
 class HeldOut(NamedTuple):
@@ -59,18 +59,18 @@ def natural_rate_of(run: Directory) -> float | None:
 
 
 def judge_held_out(
-    corpus: Corpus, margins: npt.NDArray[np.float64], base_rate: float | None = None
+    index: Index, margins: npt.NDArray[np.float64], base_rate: float | None = None
 ) -> HeldOut:
     """Calibration at a base rate, and how well margins of the held-out rows rank and separate."""
-    rows, margins, offsets = by_problem(corpus, margins)
-    passed = corpus.labels[rows] == 1
+    rows, margins, offsets = by_problem(index, margins)
+    passed = index.labels[rows] == 1
     judged = Judged(
         margin=margins,
         passed=passed,
         weight=class_weights(passed, base_rate),
-        problem=corpus.problems[rows],
+        problem=index.problems[rows],
     )
-    learnt = corpus.labels[~corpus.held_out]
+    learnt = index.labels[~index.held_out]
     fit = fit_calibration(judged, trained_rate=float(learnt.mean()) if len(learnt) else None)
     metrics: dict[str, float | int | None] = {
         "held_out_examples": len(rows),
@@ -92,11 +92,11 @@ class ByProblem(NamedTuple):
     offsets: Indices
 
 
-def by_problem(corpus: Corpus, margins: Floats) -> ByProblem:
-    """The held-out rows, whose margins come in the order of the corpus."""
-    rows = np.flatnonzero(corpus.held_out)
-    order = np.argsort(corpus.problems[rows], kind="stable")
-    _, sizes = np.unique(corpus.problems[rows], return_counts=True)
+def by_problem(index: Index, margins: Floats) -> ByProblem:
+    """The held-out rows, whose margins come in the order of the index."""
+    rows = np.flatnonzero(index.held_out)
+    order = np.argsort(index.problems[rows], kind="stable")
+    _, sizes = np.unique(index.problems[rows], return_counts=True)
     offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
     return ByProblem(rows[order], margins[order], offsets)
 

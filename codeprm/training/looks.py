@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from codeprm.training.batches import Indices, Step, passes_of, turns_of
 from codeprm.training.config import GeneratorConfig, OrmConfig
-from codeprm.training.corpus import Corpus
+from codeprm.training.corpus import Index
 from codeprm.training.engine import Objective
 from codeprm.training.following import limited
 from codeprm.training.held_out import auc_within, by_problem
@@ -38,36 +38,36 @@ def loss_weights(config: GeneratorConfig | OrmConfig) -> dict[str, float]:
 def look(
     engine: Any,
     objective: Objective,
-    corpus: Corpus,
+    index: Index,
     config: GeneratorConfig | OrmConfig,
     packing: Packing | None,
     *,
     n_rows: int,
 ) -> dict[str, float]:
     """Numbers of at most `n_rows` held-out rows; empty where none is. Every rank must call it."""
-    rows = limited(corpus, n_rows)
+    rows = limited(index, n_rows)
     if not len(rows):
         return {}
     if isinstance(config, GeneratorConfig):
-        return {"held_out/loss": token_loss(engine, objective, corpus, rows)}
-    chosen = np.zeros(len(corpus), dtype=np.bool_)
+        return {"held_out/loss": token_loss(engine, objective, index, rows)}
+    chosen = np.zeros(len(index), dtype=np.bool_)
     chosen[rows] = True
-    part = dataclasses.replace(corpus, held_out=chosen)
+    part = dataclasses.replace(index, held_out=chosen)
     return reward_numbers(part, held_out_margins(engine, part, packing), config)
 
 
 def reward_numbers(
-    corpus: Corpus, margins: npt.NDArray[np.float64], config: OrmConfig
+    index: Index, margins: npt.NDArray[np.float64], config: OrmConfig
 ) -> dict[str, float]:
     """Of the held-out rows and their margins; what has no terms is left out."""
     import torch
 
-    rows, margins, offsets = by_problem(corpus, margins)
+    rows, margins, offsets = by_problem(index, margins)
     totals = dict.fromkeys(config.losses, 0.0)
     terms = dict.fromkeys(config.losses, 0.0)
     # no loss compares programs of two problems, and pairs of all rows would be many
     for start, end in pairwise(offsets):
-        targets = targets_of(corpus, rows[start:end])
+        targets = targets_of(index, rows[start:end])
         for name in config.losses:
             own = torch.from_numpy(margins[start:end])
             totals[name] += float(LOSSES[name].total(own, targets, config.loss_options))
@@ -76,23 +76,24 @@ def reward_numbers(
     numbers = {f"held_out/loss/{name}": value for name, value in means.items()}
     if means:
         numbers["held_out/loss"] = sum(config.losses[name] * means[name] for name in means)
-    auc = auc_within(margins, corpus.labels[rows] == 1, offsets)
+    auc = auc_within(margins, index.labels[rows] == 1, offsets)
     return numbers if auc is None else numbers | {"held_out/auc_within": auc}
 
 
-def token_loss(engine: Any, objective: Objective, corpus: Corpus, rows: Indices) -> float:
+def token_loss(engine: Any, objective: Objective, index: Index, rows: Indices) -> float:
     """Mean over the solutions' tokens of rows, on every rank; every rank must call it."""
     import torch
     import torch.distributed as dist
 
     rank, workers = dist.get_rank(), dist.get_world_size()
-    passes = passes_of(rows, corpus.lengths)
-    totals = objective.totals(Step([passes]))
+    passes = passes_of(rows, index.lengths)
+    totals = objective.totals(index, Step([passes]))
     own = 0.0
     engine.eval()
     with torch.no_grad():
-        for index, is_own in turns_of(len(passes), rank, workers):
-            losses = objective.losses(engine, passes[index], totals)
+        for at, is_own in turns_of(len(passes), rank, workers):
+            corpus = index.take(passes[at])
+            losses = objective.losses(engine, corpus, np.arange(len(corpus)), totals)
             own += float(losses[LM]) if is_own else 0.0
     engine.train()
     total = torch.tensor(own, dtype=torch.float64, device=engine.device)

@@ -19,7 +19,7 @@ from codeprm.training.batches import (
     turns_of,
 )
 from codeprm.training.config import OrmConfig
-from codeprm.training.corpus import IGNORED, Corpus, next_token_targets, padded
+from codeprm.training.corpus import IGNORED, Corpus, Index, next_token_targets, padded
 from codeprm.training.engine import Task
 from codeprm.training.losses import LM, Targets, counts_of_step, step_losses
 from codeprm.training.models import classifier_module, load_classifier
@@ -44,23 +44,23 @@ class RewardObjective:
     ones by heart (as Cobbe et al. 2021, arXiv 2110.14168, for verifiers of mathematics).
     """
 
-    def __init__(self, corpus: Corpus, config: OrmConfig, packing: Packing | None = None) -> None:
-        self._corpus = corpus
+    def __init__(self, config: OrmConfig, packing: Packing | None = None) -> None:
         self._outputs = outputs_of(packing)
         self._losses = config.losses
         self._options = config.loss_options
         self._lm_weight = config.lm_weight
 
-    def totals(self, step: Step) -> dict[str, float]:
-        passes = [targets_of(self._corpus, rows) for rows in step.micro_batches]
-        tokens = sum(self._corpus.target_lengths[self._spoken(r)].sum() for r in step.micro_batches)
+    def totals(self, index: Index, step: Step) -> dict[str, float]:
+        passes = [targets_of(index, rows) for rows in step.micro_batches]
+        lengths = index.target_lengths
+        tokens = sum(lengths[self._spoken(index, rows)].sum() for rows in step.micro_batches)
         return counts_of_step(passes, weights=self._losses) | {LM: float(tokens)}
 
     def losses(
-        self, engine: Any, rows: Indices, totals: Mapping[str, float]
+        self, engine: Any, corpus: Corpus, rows: Indices, totals: Mapping[str, float]
     ) -> dict[str, torch.Tensor]:
-        margins, tokens = self._outputs(engine, self._corpus, rows, self._spoken(rows))
-        targets = targets_of(self._corpus, rows)
+        margins, tokens = self._outputs(engine, corpus, rows, self._spoken(corpus, rows))
+        targets = targets_of(corpus, rows)
         losses = step_losses(
             margins, targets, weights=self._losses, step_counts=totals, options=self._options
         )
@@ -68,14 +68,14 @@ class RewardObjective:
             losses[LM] = self._lm_weight / max(totals[LM], 1.0) * tokens
         return losses
 
-    def _spoken(self, rows: Indices) -> Indices:
-        passed = self._corpus.labels[rows] == 1
+    def _spoken(self, index: Index, rows: Indices) -> Indices:
+        passed = index.labels[rows] == 1
         return rows[passed] if self._lm_weight else NO_ROWS
 
 
 def build_orm(
     config: OrmConfig,
-    corpus: Corpus,
+    index: Index,
     tokenizer: Tokenizer,
     dtype: str,
     packing: Packing | None = None,
@@ -88,27 +88,27 @@ def build_orm(
             f"{config.model} has an output layer of its own, which a classifier drops: lm_weight "
             "must be 0 for it"
         )
-    rows = np.flatnonzero(~corpus.held_out)
+    rows = np.flatnonzero(~index.held_out)
     chunks = groups_of(
-        corpus.problems[rows],
-        corpus.labels[rows],
+        index.problems[rows],
+        index.labels[rows],
         group_size=config.group_size,
         seed=config.optimization.seed,
     )
-    objective = RewardObjective(corpus, config, packing)
+    objective = RewardObjective(config, packing)
     with_lm = config.lm_weight > 0
     if packing is None:
         module = classifier_module(model, with_lm=with_lm)
     else:
-        longest = int(corpus.lengths.max())
+        longest = int(index.lengths.max())
         module = packed_classifier_module(model, with_lm=with_lm, longest=longest)
     return Task(model, module, objective, [rows[chunk] for chunk in chunks])
 
 
-def targets_of(corpus: Corpus, rows: Indices) -> Targets:
+def targets_of(index: Index, rows: Indices) -> Targets:
     """What is known of rows."""
     return Targets(
-        corpus.labels[rows], corpus.weights[rows], corpus.problems[rows], corpus.targets[rows]
+        index.labels[rows], index.weights[rows], index.problems[rows], index.targets[rows]
     )
 
 
@@ -132,26 +132,27 @@ def engine_outputs(
 
 
 def held_out_margins(
-    engine: Any, corpus: Corpus, packing: Packing | None = None
+    engine: Any, index: Index, packing: Packing | None = None
 ) -> npt.NDArray[np.float64]:
     """Margins of all held-out rows, in order, on every rank; every rank must call it."""
     import torch
     import torch.distributed as dist
 
-    rows = np.flatnonzero(corpus.held_out)
+    rows = np.flatnonzero(index.held_out)
     rank, workers = dist.get_rank(), dist.get_world_size()
     most_tokens = LOOK_TOKENS if packing is None else min(LOOK_TOKENS, packing.budget)
-    passes = passes_of(rows, corpus.lengths, most_tokens=most_tokens)
+    passes = passes_of(rows, index.lengths, most_tokens=most_tokens)
     found = []
     engine.eval()
     with torch.no_grad():
-        for index, is_own in turns_of(len(passes), rank, workers):
-            margins, _ = outputs_of(packing)(engine, corpus, passes[index], NO_ROWS)
+        for at, is_own in turns_of(len(passes), rank, workers):
+            corpus = index.take(passes[at])
+            margins, _ = outputs_of(packing)(engine, corpus, np.arange(len(corpus)), NO_ROWS)
             found += [margins] if is_own else []
     engine.train()
     gathered: list[Any] = [None] * workers
     dist.all_gather_object(gathered, [margins.double().cpu().numpy() for margins in found])
-    by_row = np.zeros(len(corpus))
+    by_row = np.zeros(len(index))
     for first, its_margins in enumerate(gathered):
         for own, values in zip(passes[first::workers], its_margins, strict=True):
             by_row[own] = values

@@ -27,7 +27,7 @@ import numpy.typing as npt
 from codeprm.errors import ConfigError
 from codeprm.training.batches import Indices, Step
 from codeprm.training.config import GeneratorConfig, OrmConfig, Scaling
-from codeprm.training.corpus import Corpus
+from codeprm.training.corpus import Corpus, Index
 from codeprm.training.losses import GROUPED
 
 
@@ -138,15 +138,34 @@ def pack_steps(plan: Iterable[Step], corpus: Corpus, packing: Packing) -> Iterat
     return (pack_step(step, corpus, packing) for step in plan)
 
 
-def check_budget(plan: Iterable[Step], corpus: Corpus, packing: Packing) -> None:
+def check_budget(plan: Iterable[Step], index: Index, packing: Packing) -> None:
     """Before anything starts: no step of the plan has a unit that exceeds the budget."""
-    lengths = corpus.lengths
-    needed = int(lengths.max())
+    needed = int(index.lengths.max())
     # without `whole`, no unit is larger than its longest row or the budget
     for step in plan if packing.whole else ():
-        units = _units(examples_of(step), corpus, packing)
-        needed = max(needed, *(tokens_of(unit, lengths) for unit in units))
+        rows = examples_of(step)
+        if _most_tokens(rows, index, packing) > packing.budget:
+            # tokens are only read where what is known without them does not say that it fits
+            corpus = index.take(rows)
+            units = _units(np.arange(len(rows)), corpus, packing)
+            needed = max(needed, *(tokens_of(unit, corpus.lengths) for unit in units))
     _require_fit(needed, packing.budget)
+
+
+def _most_tokens(rows: Indices, index: Index, packing: Packing) -> int:
+    """Tokens of the largest problem among rows, at most: its programs may begin alike too."""
+    lengths, prompts, problems = index.lengths, index.prompt_lengths, index.problems[rows]
+    most = 0
+    for problem in np.unique(problems):
+        own = rows[problems == problem]
+        if packing.share:
+            # where the prompts of a problem are as long as each other, they are the same
+            shared = sum(int(length) for length in np.unique(prompts[own]))
+            tokens = shared + int((lengths[own] - prompts[own]).sum())
+        else:
+            tokens = int(lengths[own].sum())
+        most = max(most, tokens)
+    return most
 
 
 def examples_of(step: Step) -> Indices:

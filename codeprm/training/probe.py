@@ -26,13 +26,13 @@ import numpy.typing as npt
 
 from codeprm.errors import ConfigError, DataError
 from codeprm.training.batches import passes_of
-from codeprm.training.corpus import Corpus, padded
+from codeprm.training.corpus import Index, padded
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-# (model, corpus, rows) -> [n, d]
-Features = Callable[[Any, Corpus, Ints], npt.NDArray[np.float32]]
+# (model, index, rows) -> [n, d]
+Features = Callable[[Any, Index, Ints], npt.NDArray[np.float32]]
 
 L2_GRID = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 FOLDS = 5
@@ -85,7 +85,7 @@ def fit_probe(
 
 def probe_classifier(
     model: Any,
-    corpus: Corpus,
+    index: Index,
     *,
     l2: Sequence[float] = L2_GRID,
     features_of: Features | None = None,
@@ -95,22 +95,22 @@ def probe_classifier(
     `features_of` computes features as `last_token_features` does, which is taken where none is
     given. Returns the probe and the margins of the held-out rows, in order, for the calibration.
     """
-    train, held_out = np.flatnonzero(~corpus.held_out), np.flatnonzero(corpus.held_out)
+    train, held_out = np.flatnonzero(~index.held_out), np.flatnonzero(index.held_out)
     find = features_of or last_token_features
     probe = fit_probe(
-        find(model, corpus, train),
-        corpus.labels[train],
-        corpus.weights[train],
-        corpus.problems[train],
+        find(model, index, train),
+        index.labels[train],
+        index.weights[train],
+        index.problems[train],
         l2=l2,
     )
-    margins = probe.margins(find(model, corpus, held_out))
+    margins = probe.margins(find(model, index, held_out))
     left = write_head(model, probe)
     return probe, margins - left
 
 
 def last_token_features(
-    model: Any, corpus: Corpus, rows: Ints, *, batch_tokens: int = BATCH_TOKENS
+    model: Any, index: Index, rows: Ints, *, batch_tokens: int = BATCH_TOKENS
 ) -> npt.NDArray[np.float32]:
     """Hidden states [n, d] at each row's last token, after the final norm; rows in their order."""
     import torch
@@ -119,11 +119,12 @@ def last_token_features(
     was_training = model.training
     model.eval()
     with torch.no_grad():
-        lengths, n = corpus.lengths[rows], len(rows)
+        lengths, n = index.lengths[rows], len(rows)
         for batch in passes_of(np.arange(n), lengths, most_rows=n, most_tokens=batch_tokens):
-            ids = torch.from_numpy(padded(corpus, rows[batch])).to(model.device)
+            corpus = index.take(rows[batch])
+            ids = torch.from_numpy(padded(corpus, np.arange(len(batch)))).to(model.device)
             hidden = model.model(input_ids=ids, use_cache=False).last_hidden_state
-            ends = torch.from_numpy(corpus.lengths[rows[batch]] - 1).to(model.device)
+            ends = torch.from_numpy(corpus.lengths - 1).to(model.device)
             lines = torch.arange(len(batch), device=model.device)
             features[batch] = hidden[lines, ends].float().cpu().numpy()
     model.train(was_training)

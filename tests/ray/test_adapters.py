@@ -38,7 +38,7 @@ ROWS = np.arange(4)
 LENGTHS = np.array([12, 7, 9, 15])
 CORPUS = Corpus(
     ids=np.random.default_rng(0).integers(1, 40, 43).astype(np.uint16),
-    starts=np.concatenate([[0], np.cumsum(LENGTHS)]),
+    lengths=LENGTHS,
     prompt_lengths=np.array([4, 3, 4, 5]),
     problems=np.array([0, 1, 0, 1]),
     labels=np.ones(4, dtype=np.int64),

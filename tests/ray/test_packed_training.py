@@ -66,7 +66,7 @@ def corpus_of(*rows: tuple[int, str, str, int]) -> Corpus:
     rng = np.random.default_rng(0)
     return Corpus(
         ids=np.array([ord(letter) - ord("a") + 1 for text in texts for letter in text], np.uint16),
-        starts=np.concatenate([[0], np.cumsum(lengths)]),
+        lengths=np.asarray(lengths),
         prompt_lengths=np.array([len(prompt) for _, prompt, _, _ in rows]),
         problems=np.array([problem for problem, _, _, _ in rows]),
         labels=np.array([label for *_, label in rows]),

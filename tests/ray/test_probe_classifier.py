@@ -32,7 +32,7 @@ def corpus() -> Corpus:
     ids[np.cumsum(lengths) - 1] = 100 + 10 * labels + rng.integers(0, 12, 80)
     return Corpus(
         ids=ids,
-        starts=np.concatenate([[0], np.cumsum(lengths)]),
+        lengths=np.asarray(lengths),
         prompt_lengths=lengths // 2,
         problems=np.arange(80) // 8,
         labels=labels,

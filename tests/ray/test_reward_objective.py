@@ -37,7 +37,7 @@ def corpus() -> Corpus:
     lengths = rng.integers(6, 14, len(ROWS))
     return Corpus(
         ids=rng.integers(1, 200, lengths.sum()).astype(np.uint16),
-        starts=np.concatenate([[0], np.cumsum(lengths)]),
+        lengths=np.asarray(lengths),
         prompt_lengths=lengths // 2,
         problems=np.array([0, 0, 0, 1, 1, 1]),
         labels=np.array([1, 0, 1, 0, 1, 0]),
@@ -53,9 +53,9 @@ def loss_of(classifier: Any, corpus: Corpus, passes: list[Any], lm_weight: float
         return module(*given)
 
     engine.device = torch.device("cpu")  # type: ignore[attr-defined]
-    objective = RewardObjective(corpus, OrmConfig(lm_weight=lm_weight))
-    totals = objective.totals(Step([passes]))
-    return sum(sum(objective.losses(engine, rows, totals).values()) for rows in passes)
+    objective = RewardObjective(OrmConfig(lm_weight=lm_weight))
+    totals = objective.totals(corpus, Step([passes]))
+    return sum(sum(objective.losses(engine, corpus, rows, totals).values()) for rows in passes)
 
 
 def mean_token_loss(classifier: Any, corpus: Corpus) -> float:

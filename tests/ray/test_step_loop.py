@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,10 @@ import pytest
 
 from codeprm.training.batches import Indices, Step, passes_of
 from codeprm.training.config import Optimization, OrmConfig
-from codeprm.training.corpus import Corpus
+from codeprm.training.corpus import Corpus, Index
 from codeprm.training.engine import Diverged, StepReport, train
 from codeprm.training.following import Work, useful_flops, work_of
+from codeprm.training.loading import load_batch
 from codeprm.training.looks import reward_numbers, token_loss
 from codeprm.training.losses import LM
 
@@ -65,36 +67,37 @@ class Engine:
 
 
 class Objective:
-    """Row r adds r * weight to `a` and a tenth of it to `b`; some rows are not numbers."""
+    """A row of weight r adds r * the parameter to `a` and a tenth of it to `b`; some are bad."""
 
     def __init__(self, bad: tuple[int, ...] = (), *, steep: tuple[int, ...] = ()) -> None:
         self.bad, self.steep = bad, steep
 
-    def totals(self, step: Step) -> int:
+    def totals(self, index: Index, step: Step) -> int:
         return sum(map(len, step.micro_batches))
 
-    def losses(self, engine: Engine, rows: Indices, totals: int) -> dict[str, Any]:
-        share = torch.tensor(rows, dtype=torch.float64).sum() / totals
-        if np.isin(rows, self.bad).any():
+    def losses(self, engine: Engine, corpus: Corpus, rows: Indices, totals: int) -> dict[str, Any]:
+        given = corpus.weights[rows]
+        share = torch.tensor(given).sum() / totals
+        if np.isin(given, self.bad).any():
             share = share * math.nan
         loss = share * engine.weight.sum()
-        if np.isin(rows, self.steep).any():
+        if np.isin(given, self.steep).any():
             # 0 here, its slope infinite
             loss = loss + (engine.weight - engine.weight.detach()).abs().sqrt().sum()
         return {"a": loss, "b": 0.1 * loss}
 
 
-def steps_of(*batches: list[list[int]]) -> Iterator[Step]:
-    return iter([Step([[np.array(rows) for rows in batch]]) for batch in batches])
+def every_row() -> Corpus:
+    return replace(corpus_of([2] * 10), weights=np.arange(10.0))
 
 
-def run(objective: Objective, *batches: list[list[int]]) -> list[StepReport | Diverged]:
-    plan = steps_of(*batches)
+def run(objective: Objective, *steps: list[list[int]]) -> list[StepReport | Diverged]:
+    take = every_row().take
+    plan = [Step([[np.array(rows) for rows in passes]]) for passes in steps]
+    batches = [load_batch(step, take, None) for step in plan]
     return list(
-        train(
-            Engine(), objective, plan, start=0, steps=len(batches), optimization=OPTIMIZATION
-        )
-    )  # fmt: skip
+        train(Engine(), objective, batches, start=0, steps=len(plan), optimization=OPTIMIZATION)
+    )
 
 
 def test_a_step_tells_each_loss_and_its_examples() -> None:
@@ -128,10 +131,10 @@ def corpus_of(lengths: list[int]) -> Corpus:
     n = len(lengths)
     return Corpus(
         ids=np.zeros(sum(lengths), dtype=np.uint16),
-        starts=np.concatenate([[0], np.cumsum(lengths)]),
+        lengths=np.asarray(lengths),
         prompt_lengths=np.zeros(n, dtype=np.int64),
-        problems=np.array([1, 0, 1, 0, 2][:n]),
-        labels=np.array([1, 0, 0, 1, 1][:n]),
+        problems=np.array([1, 0, 1, 0, 2] * 2)[:n],
+        labels=np.array([1, 0, 0, 1, 1] * 2)[:n],
         weights=np.ones(n),
         held_out=np.ones(n, dtype=np.bool_),
     )
@@ -139,13 +142,15 @@ def corpus_of(lengths: list[int]) -> Corpus:
 
 def test_the_held_out_loss_is_the_mean_of_all_rows_and_leaves_the_mode() -> None:
     class Tokens(Objective):
-        def losses(self, engine: Engine, rows: Indices, totals: int) -> dict[str, Any]:
+        def losses(
+            self, engine: Engine, corpus: Corpus, rows: Indices, totals: int
+        ) -> dict[str, Any]:
             assert not engine.training
             assert not torch.is_grad_enabled()
-            return {LM: torch.tensor(float(rows.sum())) / totals}
+            return {LM: torch.tensor(corpus.weights[rows].sum()) / totals}
 
     engine = Engine()
-    corpus = corpus_of([3, 9000, 5, 9000, 4])
+    corpus = replace(corpus_of([3, 9000, 5, 9000, 4]), weights=np.arange(5.0))
     found = token_loss(engine, Tokens(), corpus, np.array([0, 1, 2, 3, 4]))
     assert found == pytest.approx(2.0)
     assert engine.training

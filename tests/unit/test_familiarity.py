@@ -248,7 +248,7 @@ def test_training_stores_calibration_and_profile_at_the_natural_rate(tmp_path: P
     labels = np.arange(n) % 2
     corpus = Corpus(
         ids=np.zeros(n, dtype=np.uint16),
-        starts=np.arange(n + 1),
+        lengths=np.ones(n, dtype=np.int64),
         prompt_lengths=np.zeros(n, dtype=np.int64),
         problems=np.arange(n) // 4,
         labels=labels,
@@ -278,7 +278,7 @@ def test_training_stores_calibration_and_profile_at_the_natural_rate(tmp_path: P
 def test_a_model_without_held_out_programs_keeps_the_identity(tmp_path: Path) -> None:
     corpus = Corpus(
         ids=np.zeros(2, dtype=np.uint16),
-        starts=np.arange(3),
+        lengths=np.ones(2, dtype=np.int64),
         prompt_lengths=np.zeros(2, dtype=np.int64),
         problems=np.zeros(2, dtype=np.int64),
         labels=np.array([0, 1]),

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from codeprm.errors import ConfigError
 from codeprm.tables.protocol import plain_config
 from codeprm.training.config import Following, GeneratorConfig
-from codeprm.training.corpus import Corpus, is_held_out, require_rows_to_learn
+from codeprm.training.corpus import Corpus, require_rows_to_learn
 from codeprm.training.engine import Diverged, StepReport
 from codeprm.training.following import (
     Devices,
@@ -31,6 +31,7 @@ from codeprm.training.following import (
     step_numbers,
     useful_flops,
 )
+from codeprm.training.rows import is_held_out
 
 CPU = Devices("cpu", 2, None)
 WORK = Work(parameters=1000, layers=2, width=8)
@@ -49,7 +50,7 @@ def corpus_of(problems: list[int], held_out: list[bool]) -> Corpus:
     n = len(problems)
     return Corpus(
         ids=np.zeros(n, dtype=np.uint16),
-        starts=np.arange(n + 1),
+        lengths=np.ones(n, dtype=np.int64),
         prompt_lengths=np.zeros(n, dtype=np.int64),
         problems=np.array(problems, dtype=np.int64),
         labels=np.ones(n, dtype=np.int64),
@@ -180,7 +181,7 @@ def test_a_limited_look_takes_whole_problems(rows: list[tuple[int, bool]], n: in
 
 def test_a_divergence_names_step_loss_and_examples() -> None:
     diverged = Diverged(step=6, loss=float("nan"), grad_norm=None, rows=[1, 3])
-    text = divergence("train_orm", "/runs/orm", diverged, ["a", "b", "c", "d"])
+    text = divergence("train_orm", "/runs/orm", diverged, ["b", "d"])
     assert text == (
         "train_orm stopped at step 7: its loss is nan (examples b, d): lower learning_rate or "
         "look at these examples, and give another --out; the last good checkpoint is in "
@@ -190,7 +191,7 @@ def test_a_divergence_names_step_loss_and_examples() -> None:
 
 def test_a_divergence_of_the_gradient_says_so_and_names_a_few() -> None:
     diverged = Diverged(step=0, loss=2.0, grad_norm=float("inf"), rows=list(range(32)))
-    text = divergence("train_generator", "out", diverged)
+    text = divergence("train_generator", "out", diverged, [f"row {i}" for i in range(5)])
     assert "its loss is 2.0 and the norm of its gradient inf (examples row 0, row 1," in text
     assert "row 4 and 27 more)" in text
 

@@ -35,7 +35,7 @@ def corpus_of(*rows: tuple[int, str, str]) -> Corpus:
     lengths = np.array([len(text) for text in texts], dtype=np.int64)
     return Corpus(
         ids=np.array([ord(letter) for text in texts for letter in text], dtype=np.uint16),
-        starts=np.concatenate([[0], np.cumsum(lengths)]),
+        lengths=np.asarray(lengths),
         prompt_lengths=np.array([len(prompt) for _, prompt, _ in rows], dtype=np.int64),
         problems=np.array([problem for problem, *_ in rows], dtype=np.int64),
         labels=np.arange(len(rows)) % 2,

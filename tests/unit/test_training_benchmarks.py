@@ -42,7 +42,7 @@ def test_the_references_rows_are_joined_in_order_and_their_filling_is_learnt() -
     lengths = np.array([3000, 1000, 500, 96, 4000])
     corpus = Corpus(
         ids=np.repeat(np.arange(1, 6, dtype=np.uint16), lengths),
-        starts=np.concatenate([[0], np.cumsum(lengths)]),
+        lengths=np.asarray(lengths),
         prompt_lengths=np.array([100, 200, 300, 50, 60]),
         problems=np.arange(5),
         labels=np.ones(5, dtype=np.int64),
@@ -63,7 +63,7 @@ def test_typical_problems_are_short_and_long() -> None:
     lengths = np.array([50, 10, 40, 20, 30, 60, 5, 5])
     corpus = Corpus(
         ids=np.zeros(lengths.sum(), dtype=np.uint16),
-        starts=np.concatenate([[0], np.cumsum(lengths)]),
+        lengths=np.asarray(lengths),
         prompt_lengths=np.ones(8, dtype=np.int64),
         problems=np.array([0, 1, 2, 3, 4, 5, 1, 1]),
         labels=np.ones(8, dtype=np.int64),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer
 
-from codeprm.encoding import encode_text
+from codeprm.encoding import Encoded, encode_text
 from codeprm.errors import DataError
 from codeprm.prompts import docstring_prompt
 from codeprm.records import Example, Label, Problem, Provenance, Rejected, Solution
@@ -16,16 +16,16 @@ from codeprm.training.corpus import (
     IGNORED,
     Corpus,
     CorpusBuilder,
-    Row,
-    encode_generator,
-    encode_reward,
-    generator_rows,
     next_token_targets,
     padded,
     require_both_classes,
-    reward_rows,
 )
-from codeprm.training.prepare import prepare_orm, read_corpus
+from codeprm.training.prepare import (
+    prepare_tokenizer,
+    read_tokenizer,
+    require_what_targets_read,
+)
+from codeprm.training.rows import Row, encode_generator, encode_reward, generator_rows, reward_rows
 from codeprm.training.targets import TargetOptions
 from codeprm.training.tokenizer import end_of_text_id, train_tokenizer
 from tests.rows import write_directory
@@ -170,14 +170,13 @@ def test_nothing_to_train_on_is_a_sentence_for_the_user() -> None:
         CorpusBuilder(500).build()
 
 
-def test_a_corpus_survives_its_file(tokenizer: Tokenizer) -> None:
-    examples = [an_example(0, label=Label.PASS), an_example(1, label=Label.FAIL, problem_id="q")]
-    config = OrmConfig(max_length=512)
-    corpus, _ = build(tokenizer, encode_reward(reward_rows(examples), tokenizer, config))
-    again = Corpus.from_bytes(corpus.to_bytes())
-    assert again.ids.dtype == np.uint16
-    assert [again.row(i).tolist() for i in range(2)] == [corpus.row(i).tolist() for i in range(2)]
-    assert again.problems.tolist() == [0, 1]
+def test_without_a_prompt_the_first_token_is_not_predicted() -> None:
+    row = Row("a", "p", "", "program")
+    corpus = CorpusBuilder(500).add(row, Encoded([], [5, 6, 7])).build()
+    first = np.array([0])
+    targets = next_token_targets(corpus, first, padded(corpus, first))
+    assert targets.tolist() == [[6, 7, IGNORED]]
+    assert corpus.target_lengths.tolist() == [2]
 
 
 def test_solutions_that_are_not_chosen_are_rejected_rows(tokenizer: Tokenizer) -> None:
@@ -204,7 +203,6 @@ def test_targets_and_weights_follow_the_options(tokenizer: Tokenizer) -> None:
     assert corpus.targets.tolist() == [0.9, 0.4, 0.0]
     assert corpus.weights.tolist() == [0.5, 0.5, 0.25]
     assert corpus.labels.tolist() == [1, 0, 0]
-    assert Corpus.from_bytes(corpus.to_bytes()).targets.tolist() == [0.9, 0.4, 0.0]
 
 
 def test_targets_are_the_labels_where_nothing_is_asked(tokenizer: Tokenizer) -> None:
@@ -214,12 +212,14 @@ def test_targets_are_the_labels_where_nothing_is_asked(tokenizer: Tokenizer) -> 
     assert corpus.targets.tolist() == [1.0, 0.0]
 
 
-def test_examples_without_verdicts_are_refused_where_verdicts_are_asked_for() -> None:
+def test_examples_without_verdicts_are_refused_where_they_are_asked_for(tmp_path: Path) -> None:
     old = [an_example(0, label=Label.PASS), an_example(1, label=Label.FAIL)]
+    data = Directory(write_directory(tmp_path / "examples", old, (Example,)))
     with pytest.raises(DataError, match="near_miss is given"):
-        list(reward_rows(old, TargetOptions(near_miss=0.5)))
+        require_what_targets_read(data, TargetOptions(near_miss=0.5))
     with pytest.raises(DataError, match="outcome_weights are given"):
-        list(reward_rows(old, TargetOptions(outcome_weights={"wrong_answer": 2.0})))
+        require_what_targets_read(data, TargetOptions(outcome_weights={"wrong_answer": 2.0}))
+    require_what_targets_read(data, TargetOptions())
 
 
 def test_a_weight_that_is_no_number_stops_the_run() -> None:
@@ -264,5 +264,5 @@ def test_a_model_behind_a_uri_gives_its_tokenizer(
     examples = [an_example(at, label=label) for at, label in enumerate((Label.PASS, Label.FAIL))]
     data = write_directory(tmp_path / "examples", examples, (Example,))
     out = Directory(write_directory(tmp_path / "out", (), (), complete=False))
-    prepare_orm(Directory(data), out, OrmConfig(model=f"file://{model}"))
-    assert read_corpus(out).labels.tolist() == [1, 0]
+    prepare_tokenizer(Directory(data), out, OrmConfig(model=f"file://{model}"))
+    assert read_tokenizer(out).to_str() == tokenizer.to_str()
