@@ -18,6 +18,7 @@ from typing import Any
 import ray.data
 from ray.data import ActorPoolStrategy, DataContext, ExecutionResources
 
+from codeprm.errors import UserError
 from codeprm.tables import Directory
 from codeprm.training.batches import Indices, Step
 from codeprm.training.loading import Batch, chunks, load_batch
@@ -38,14 +39,19 @@ class LoaderActor:
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         steps = [step for chunk in batch["steps"] for step in pickle.loads(chunk)]
-        loaded = [load_batch(step, self._files.take, self._packing) for step in steps]
+        loaded: list[Batch | UserError] = []
+        try:
+            loaded += (load_batch(step, self._files.take, self._packing) for step in steps)
+        except UserError as error:
+            # as data: Ray Data keeps but the text of what a loader raises
+            loaded.append(error)
         return {"batch": [pickle.dumps(each) for each in loaded]}
 
 
 def stream_batches(
     directory: Directory, plan: Sequence[Step], lengths: Indices, packing: Packing | None
 ) -> Iterator[bytes]:
-    """The batches of the plan, in its order, each pickled; `lengths` are those of all rows."""
+    """The plan's batches in its order, each for `unpacked`; `lengths` are those of all rows."""
     context = DataContext.get_current().copy()
     context.execution_options.preserve_order = True
     context.execution_options.resource_limits = ExecutionResources(
@@ -81,5 +87,12 @@ def shared_batches(
         box = [next(stream) if is_first else None]
         dist.broadcast_object_list(box, src=0)
         assert box[0] is not None, "rank 0 gave a batch"
-        batch: Batch = pickle.loads(box[0])
-        yield batch
+        yield unpacked(box[0])
+
+
+def unpacked(given: bytes) -> Batch:
+    """A batch of the stream; raises what its loader had to say instead."""
+    batch: Batch | UserError = pickle.loads(given)
+    if isinstance(batch, UserError):
+        raise batch
+    return batch

@@ -1,8 +1,11 @@
 """Fine-tuning: the generator on solutions, the outcome reward model on judged programs.
 
     config       what a run learns from, how long, how fast; values of the recipes live in recipes/
-    corpus       records -> token arrays, tokenised once; rows that do not fit become `Rejected`
-    batches      corpus -> steps x ranks x micro-batches, the same order everywhere, for ever
+    rows         records -> rows of token ids; what does not fit becomes `Rejected`
+    prepare      a stage that tokenises once, part by part; token_files: those rows in files
+    corpus       rows as arrays: an index of all, and their tokens where they are taken
+    batches      index -> steps x ranks x micro-batches, the same order everywhere, for ever
+    loading      a step -> its tokens, packed
     packing      which examples of a step share a forward pass, under a token budget
     packed_pass  such a pass as arrays; packed_attention, family_attention: what sees what in it;
                  packed_models: the modules over it
