@@ -133,11 +133,6 @@ def pack_step(step: Step, corpus: Corpus, packing: Packing) -> Step:
     return Step([passes[rank :: packing.workers] for rank in range(packing.workers)])
 
 
-def pack_steps(plan: Iterable[Step], corpus: Corpus, packing: Packing) -> Iterator[Step]:
-    """`pack_step` of each step."""
-    return (pack_step(step, corpus, packing) for step in plan)
-
-
 def check_budget(plan: Iterable[Step], index: Index, packing: Packing) -> None:
     """Before anything starts: no step of the plan has a unit that exceeds the budget."""
     needed = int(index.lengths.max())

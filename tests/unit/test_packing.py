@@ -22,7 +22,6 @@ from codeprm.training.packing import (
     families_of,
     pack,
     pack_step,
-    pack_steps,
     packing_of,
     shared_prefix,
     tokens_of,
@@ -197,7 +196,7 @@ def test_the_division_of_the_plan_does_not_matter() -> None:
             units, corpus.lengths, steps=5, division=Division(12, workers, passes), seed=3
         )
         return [[[list(chosen) for chosen in rank] for rank in step.ranks]
-                for step in pack_steps(plan, corpus, packing)]  # fmt: skip
+                for step in (pack_step(each, corpus, packing) for each in plan)]  # fmt: skip
 
     assert packed(1, 12) == packed(2, 3) == packed(3, 1)
 
