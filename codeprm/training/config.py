@@ -67,12 +67,17 @@ class Optimization:
     """Adam's second decay; the first is 0.9."""
     max_grad_norm: float = 1.0
     """Gradients are clipped to this norm."""
+    attention_dropout: float = 0.0
+    """Share of attention dropped while training, instead of the checkpoint's own; above 0, packed
+    attention is computed program by program."""
     seed: int = 0
     """Initial weights and the order of examples."""
 
     def __post_init__(self) -> None:
         if self.effective_batch < 1 or self.epochs <= 0 or self.learning_rate <= 0:
             raise ConfigError("effective_batch, epochs and learning_rate must be above 0")
+        if not 0 <= self.attention_dropout < 1:
+            raise ConfigError("attention_dropout must be from 0 to below 1")
 
     def steps(self, n_examples: int) -> int:
         """Optimizer steps for so many examples, at least one."""

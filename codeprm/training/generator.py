@@ -56,11 +56,12 @@ def build_generator(
     packing: Packing | None = None,
 ) -> Task:
     """A new model or the one to start from, with its objective."""
-    end_id = end_of_text_id(tokenizer)
+    end_id, dropout = end_of_text_id(tokenizer), config.optimization.attention_dropout
     if config.from_scratch:
-        model = new_generator(config.shape, tokenizer.get_vocab_size(), end_id, dtype)
+        n_tokens = tokenizer.get_vocab_size()
+        model = new_generator(config.shape, n_tokens, end_id, dtype, attention_dropout=dropout)
     else:
-        model = load_generator(config.model, config.revision, dtype)
+        model = load_generator(config.model, config.revision, dtype, attention_dropout=dropout)
         require_tokenizer(tokenizer, model, config)
         if config.lora is not None:
             add_adapters(model, config.lora)

@@ -151,6 +151,7 @@ def model_card(facts: CardFacts) -> str:
         calibration=facts.calibration,
         max_length=facts.max_length,
         place=json.dumps(facts.name),
+        dropout=_dropout(facts.config),
         config=json.dumps(facts.config, indent=1),
         versions=", ".join(f"{name} {version}" for name, version in facts.versions.items()),
     )
@@ -165,6 +166,12 @@ def front_matter(facts: CardFacts) -> dict[str, Any]:
         "tags": tags,
     }
     return front | ({"base_model": facts.base} if facts.base_on_hub else {})
+
+
+def _dropout(config: Mapping[str, Any]) -> str | None:
+    """What training dropped of attention; none where a trunk was not trained."""
+    is_frozen = config.get("trunk") == "frozen"
+    return None if is_frozen else f"{config['optimization']['attention_dropout']:g}"
 
 
 def _last(place: str) -> str:

@@ -15,6 +15,7 @@ from codeprm.errors import DataError
 from codeprm.training.adapters import exported, has_adapters, save_adapters
 from codeprm.training.config import Shape
 from codeprm.training.corpus import IGNORED
+from codeprm.training.dropout import dropout_settings
 
 if TYPE_CHECKING:
     import torch
@@ -23,12 +24,15 @@ LABELS = ("fail", "pass")
 HEADS = ("lm_head.", "score.")
 
 
-def new_generator(shape: Shape, vocab_size: int, end_id: int, dtype: str) -> Any:
+def new_generator(
+    shape: Shape, vocab_size: int, end_id: int, dtype: str, *, attention_dropout: float = 0.0
+) -> Any:
     """A StarCoder2 with fresh weights. transformers' own id defaults are the 49k vocabulary's."""
     import torch
     from transformers import AutoModelForCausalLM
 
     config = starcoder2_config(shape, vocab_size, end_id)
+    config.attention_dropout = attention_dropout
     return AutoModelForCausalLM.from_config(config, dtype=getattr(torch, dtype))
 
 
@@ -56,15 +60,24 @@ def starcoder2_config(shape: Shape, vocab_size: int, end_id: int, **settings: An
     )
 
 
-def load_generator(model: str, revision: str | None, dtype: str) -> Any:
-    """A causal language model of the Hub or of a directory."""
+def load_generator(
+    model: str, revision: str | None, dtype: str, *, attention_dropout: float | None = None
+) -> Any:
+    """A causal language model of the Hub or of a directory; without a dropout given, its own."""
     from transformers import AutoModelForCausalLM
 
-    return _load(AutoModelForCausalLM, model, revision, dtype)
+    return _load(AutoModelForCausalLM, model, revision, dtype, attention_dropout)
 
 
-def load_classifier(model: str, revision: str | None, dtype: str, pad_id: int) -> Any:
-    """A two-label classifier on a generator's trunk, its head fresh."""
+def load_classifier(
+    model: str,
+    revision: str | None,
+    dtype: str,
+    pad_id: int,
+    *,
+    attention_dropout: float | None = None,
+) -> Any:
+    """A two-label classifier on a generator's trunk, its head fresh; dropout as above."""
     from transformers import AutoModelForSequenceClassification
 
     return _load(
@@ -72,6 +85,7 @@ def load_classifier(model: str, revision: str | None, dtype: str, pad_id: int) -
         model,
         revision,
         dtype,
+        attention_dropout,
         num_labels=len(LABELS),
         id2label=dict(enumerate(LABELS)),
         label2id={label: index for index, label in enumerate(LABELS)},
@@ -180,7 +194,14 @@ def require_whole(model: str, missing: Iterable[str], unexpected: Iterable[str])
         )
 
 
-def _load(auto: Any, model: str, revision: str | None, dtype: str, **settings: Any) -> Any:
+def _load(
+    auto: Any,
+    model: str,
+    revision: str | None,
+    dtype: str,
+    attention_dropout: float | None,
+    **settings: Any,
+) -> Any:
     import torch
     from safetensors import SafetensorError
 
@@ -190,6 +211,7 @@ def _load(auto: Any, model: str, revision: str | None, dtype: str, **settings: A
             revision=revision,
             dtype=getattr(torch, dtype),
             output_loading_info=True,
+            **dropout_settings(model, revision, attention_dropout),
             **settings,
         )
     except (OSError, ValueError, SafetensorError) as error:

@@ -81,7 +81,8 @@ def build_orm(
     packing: Packing | None = None,
 ) -> Task:
     """A classifier on the generator's trunk, with its objective; held-out rows are left out."""
-    model = load_classifier(config.model, config.revision, dtype, end_of_text_id(tokenizer))
+    end_id, dropout = end_of_text_id(tokenizer), config.optimization.attention_dropout
+    model = load_classifier(config.model, config.revision, dtype, end_id, attention_dropout=dropout)
     require_tokenizer(tokenizer, model, config)
     if config.lm_weight and not model.config.tie_word_embeddings:
         raise ConfigError(

@@ -31,6 +31,8 @@ class Overrides:
     """Steps of linear warm-up."""
     seed: int | None = None
     """Initial weights and the order of examples."""
+    attention_dropout: float | None = None
+    """Share of attention dropped while training, instead of the checkpoint's own."""
     workers: int | None = None
     """Processes, one a GPU."""
     gpus: float | None = None

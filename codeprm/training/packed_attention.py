@@ -5,9 +5,11 @@ that its layers call for attention is ours, and the spans of the pass come to it
 `layout`. Which way of `family_attention` computes it is chosen by what is there: merged parts on
 CPUs; on GPUs FlexAttention where programs share a prefix, and flash attention where none do.
 
-Dropout of attention is computed program by program, on any device. Any dropout is drawn once for a
-prefix, not once for each of its programs: each program's loss is distributed as if it were alone,
-so the mean gradient is the same, but programs of a family share the draw.
+Dropout of attention is computed program by program, on any device: none of the kernels has it, not
+even PyTorch's flash attention over lengths. A run therefore has none unless it asks for it (see
+`dropout`). Any dropout is drawn once for a prefix, not once for each of its programs: each
+program's loss is distributed as if it were alone, so the mean gradient is the same, but programs of
+a family share the draw.
 
 No mask is made, so a window narrower than the text is refused, not ignored.
 """

@@ -7,10 +7,12 @@ GPU is in `fit`.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 from codeprm.records import Example, Record, Solution
 from codeprm.tables import open_directory
 from codeprm.training.config import GeneratorConfig, OrmConfig, Setup, Shape
+from codeprm.training.dropout import dropout_words
 from codeprm.training.fit import Fit, case_of, fit_of, gpu_gib, pass_tokens
 from codeprm.training.memory import GIB, parameter_count, trained_parameters
 
@@ -45,6 +47,7 @@ class Plan:
     passes_per_step: int | str
     examples_per_pass: int | str
     tokens_per_pass: int
+    attention_dropout: str
     state_gib: float | None
     buffers_gib: float | None
     activations_gib: float | None
@@ -96,6 +99,7 @@ def make_plan(
         passes_per_step=passes if is_padded else AS_NEEDED,
         examples_per_pass=rows if is_padded else AS_NEEDED,
         tokens_per_pass=pass_tokens(scaling, optimization.effective_batch, config.max_length),
+        attention_dropout=_dropout(config),
         state_gib=memory.state / GIB if memory else None,
         buffers_gib=memory.buffers / GIB if memory else None,
         activations_gib=memory.activations / GIB if memory else None,
@@ -113,9 +117,25 @@ def shape_of(config: GeneratorConfig | OrmConfig) -> Shape | None:
     return STARCODER2_SHAPES.get(config.model) or _shape_in(config.model)
 
 
+def _dropout(config: GeneratorConfig | OrmConfig) -> str:
+    if isinstance(config, OrmConfig) and config.trunk == "frozen":
+        return "none: the trunk is not trained"
+    is_new = isinstance(config, GeneratorConfig) and config.from_scratch
+    own = {} if is_new else _config_in(config.model)
+    return dropout_words(config.optimization.attention_dropout, own)
+
+
+def _config_in(model: str) -> dict[str, Any] | None:
+    """`config.json` of a model in a directory; none of what is on the Hub."""
+    values: dict[str, Any] | None = (
+        open_directory(model).read_json("config.json") if model else None
+    )
+    return values
+
+
 def _shape_in(model: str) -> Shape | None:
     """Of a StarCoder2 in a directory of ours or of Hugging Face's."""
-    values = open_directory(model).read_json("config.json") if model else None
+    values = _config_in(model)
     if not values or values.get("model_type") != "starcoder2":
         return None
     return Shape(

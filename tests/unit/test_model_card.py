@@ -101,6 +101,13 @@ def test_the_card_tells_data_metrics_calibration_and_tokenizer(orm: Path) -> Non
     assert config["max_length"] == 777
 
 
+def test_the_card_says_what_was_dropped_where_something_was_trained(orm: Path) -> None:
+    assert "- Attention dropout in training: 0, as `config.json` says" in card_of(orm)
+    frozen = OrmConfig(model="m", trunk="frozen")
+    facts = card_facts("train_orm", frozen, open_directory(str(orm)), TRAINING, orm)
+    assert "ropout in training" not in model_card(facts)
+
+
 def test_no_path_of_the_machine_is_told(orm: Path) -> None:
     config = OrmConfig(model=str(orm.parent / "generator"))
     facts = card_facts("train_orm", config, open_directory(str(orm)), TRAINING, orm)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import dataclasses
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,6 +30,33 @@ def test_the_learning_rate_warms_up_and_decays() -> None:
     assert max(rates) == pytest.approx(1.0, rel=1e-2)
     assert rates[4:] == sorted(rates[4:], reverse=True)
     assert rates[-1] == pytest.approx(0.1, rel=1e-2)
+
+
+@pytest.mark.parametrize("rate", [-0.1, 1.0])
+def test_attention_dropout_is_a_share(rate: float) -> None:
+    with pytest.raises(ConfigError, match="attention_dropout must be from 0 to below 1"):
+        Optimization(attention_dropout=rate)
+    setup = Overrides(attention_dropout=0.1).apply(GENERATORS["starcoder2_3b"])
+    assert setup.config.optimization.attention_dropout == 0.1
+
+
+def test_a_plan_says_what_is_dropped_of_attention(tmp_path: Path) -> None:
+    def line(setup: Setup[Any], model: str) -> str:
+        named = dataclasses.replace(setup, config=dataclasses.replace(setup.config, model=model))
+        lines = make_plan(named, examples=10).lines()
+        return next(text for text in lines if text.startswith("attention_dropout: "))
+
+    own = tmp_path / "config.json"
+    own.write_text('{"attention_dropout": 0.1}')
+    on_hub = line(GENERATORS["starcoder2_3b"], "bigcode/starcoder2-3b")
+    assert on_hub == "attention_dropout: 0, whatever the checkpoint says"
+    replaced = line(ORMS["starcoder2_3b"], str(tmp_path))
+    assert replaced == "attention_dropout: 0 instead of the checkpoint's 0.1"
+    own.write_text('{"attention_dropout": 0.0}')
+    assert line(ORMS["starcoder2_3b"], str(tmp_path)) == "attention_dropout: 0"
+    assert line(TINY_GENERATOR, "scratch") == "attention_dropout: 0"
+    frozen = Setup(config=OrmConfig(trunk="frozen"), scaling=CPU)
+    assert line(frozen, str(tmp_path)) == "attention_dropout: none: the trunk is not trained"
 
 
 def test_steps_are_epochs_over_the_effective_batch() -> None:
