@@ -10,7 +10,7 @@ from codeprm.steps.base import Workers
 from codeprm.steps.prepare import PrepareConfig
 from codeprm.steps.sample import SampleConfig
 from codeprm.training.config import GeneratorConfig, OrmConfig, Setup
-from codeprm.training.fit import case_of
+from codeprm.training.fit import case_of, needed_gib
 from codeprm.training.memory import GIB, parameter_count
 from codeprm.training.plan import shape_of
 
@@ -65,11 +65,11 @@ def training_line(
     optimization = config.optimization
     parts = [base.model]
     if shape is not None:
-        memory = case_of(setup, shape).memory()
-        state, activations = memory.state / GIB, memory.activations / GIB
+        case = case_of(setup, shape)
+        state, needed = case.memory().state / GIB, needed_gib(case)
         parts += [
             f"{parameter_count(shape):,} parameters",
-            f"{state:.2f} GiB of state and {activations:.2f} GiB of activations a worker",
+            f"at most {needed:.2f} GiB a worker, {state:.2f} GiB of it state",
         ]
     parts += [
         f"{optimization.epochs:g} epochs of {optimization.effective_batch} examples a step",

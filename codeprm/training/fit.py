@@ -142,8 +142,9 @@ def gpu_gib(gpu: str) -> float:
 
 
 def needed_gib(case: Case) -> float:
-    """Peak of a worker with the allowances."""
-    return case.memory().peak / GIB * (1 + FRAGMENTED) + CONTEXT_GIB
+    """Peak of a worker, with the allowances where it has a GPU."""
+    peak = case.memory().peak / GIB
+    return peak * (1 + FRAGMENTED) + CONTEXT_GIB if case.scaling.gpus else peak
 
 
 def _fitting(case: Case, gpu: str) -> Iterator[str]:

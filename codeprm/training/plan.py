@@ -13,7 +13,7 @@ from codeprm.records import Example, Record, Solution
 from codeprm.tables import open_directory
 from codeprm.training.config import GeneratorConfig, OrmConfig, Setup, Shape
 from codeprm.training.dropout import dropout_words
-from codeprm.training.fit import Fit, case_of, fit_of, gpu_gib, pass_tokens
+from codeprm.training.fit import Fit, case_of, fit_of, gpu_gib, needed_gib, pass_tokens
 from codeprm.training.memory import GIB, parameter_count, trained_parameters
 
 AS_NEEDED = "as many as its tokens need"
@@ -35,7 +35,11 @@ STARCODER2_SHAPES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """Everything `--dry-run` prints; memory in GiB a worker."""
+    """Everything `--dry-run` prints; memory in GiB a worker.
+
+    `needed_gib` is the peak: state, buffers and the larger of activations and step, with what a GPU
+    needs besides.
+    """
 
     model: str
     parameters: int | None
@@ -51,6 +55,8 @@ class Plan:
     state_gib: float | None
     buffers_gib: float | None
     activations_gib: float | None
+    step_gib: float | None
+    needed_gib: float | None
     host_gib: float | None
     cpus_per_worker: float
     gpus_per_worker: float
@@ -103,6 +109,8 @@ def make_plan(
         state_gib=memory.state / GIB if memory else None,
         buffers_gib=memory.buffers / GIB if memory else None,
         activations_gib=memory.activations / GIB if memory else None,
+        step_gib=memory.step / GIB if memory else None,
+        needed_gib=needed_gib(case) if case else None,
         host_gib=memory.host / GIB if memory else None,
         cpus_per_worker=scaling.cpus,
         gpus_per_worker=scaling.gpus,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -57,7 +58,9 @@ def test_plan_says_model_memory_and_workers_of_each_training(name: str) -> None:
     assert len(lines) == 3
     for line in lines:
         assert "parameters" in line
-        assert "GiB of state" in line
+        assert "GiB of it state" in line
+        needed, state = (float(size) for size in re.findall(r"([\d.]+) GiB", line))
+        assert needed > state
         assert "workers of" in line
 
 

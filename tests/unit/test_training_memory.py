@@ -186,6 +186,18 @@ def test_a_plan_with_a_gpu_ends_with_whether_it_fits() -> None:
     assert plan.state_gib == pytest.approx(2 * plan.parameters / GIB)  # type: ignore[operator]
 
 
+@pytest.mark.parametrize("name", list(GENERATORS))
+def test_a_plan_shows_the_peak_that_is_held_against_the_gpu(name: str) -> None:
+    setup = GENERATORS[name]
+    plan = make_plan(setup, examples=1000, gpu="h100-80")
+    assert plan.fit is not None
+    assert plan.needed_gib == plan.fit.needed_gib
+    parts = (plan.state_gib, plan.buffers_gib, plan.activations_gib, plan.step_gib)
+    state, buffers, activations, step = (part or 0.0 for part in parts)
+    peak = state + buffers + max(activations, step)
+    assert plan.needed_gib == pytest.approx(peak * 1.05 + 1.5 if setup.scaling.gpus else peak)
+
+
 def test_the_shape_of_a_checkpoint_is_read_from_its_config(tmp_path: Any) -> None:
     text = (
         '{"model_type": "starcoder2", "vocab_size": 7, "hidden_size": 8, "num_hidden_layers": 2, '
