@@ -1,4 +1,7 @@
-"""A finished model goes to the Hugging Face Hub: its files, not the work and bookkeeping of tables.
+"""A finished model goes to the Hugging Face Hub: its own files, nothing else of its directory.
+
+What stays is the bookkeeping of tables, rejected rows, event files of trackers, and whatever a user
+put there: they name places of this machine, or are of no use to a reader.
 
 The directory is complete before, so nothing is lost by an upload that fails: it is one warning, and
 the same command again finds the directory complete and uploads only.
@@ -10,11 +13,18 @@ import logging
 import tempfile
 from collections.abc import Callable
 
+from codeprm.evaluation.calibration.profile import PROFILE_FILE
+from codeprm.reward_model import CALIBRATION_FILE
 from codeprm.tables import open_directory
+from codeprm.training.adapters import FOLDER as ADAPTERS
+from codeprm.training.export import TRAINING_FILE
+from codeprm.training.model_card import CARD_FILE
 
-# Tables of a job's directory, which name the machine's paths or are of no use to a reader.
-KEPT_BACK = (
-    "started.json", "manifest.json", "commits/*", "rejected/*", "work/*", "spool/*", "*.tmp",
+# a star goes across slashes
+MODEL_FILES = (
+    "model.safetensors", "model-*.safetensors", "model.safetensors.index.json",
+    "config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json",
+    CALIBRATION_FILE, PROFILE_FILE, TRAINING_FILE, CARD_FILE, f"{ADAPTERS}/*",
 )  # fmt: skip
 
 logger = logging.getLogger(__name__)
@@ -59,6 +69,6 @@ def upload_folder(folder: str, name: str, is_private: bool) -> str:
     api = HfApi()
     repository = api.create_repo(name, private=is_private, exist_ok=True)
     api.upload_folder(
-        repo_id=repository.repo_id, folder_path=folder, ignore_patterns=list(KEPT_BACK)
+        repo_id=repository.repo_id, folder_path=folder, allow_patterns=list(MODEL_FILES)
     )
     return str(repository)

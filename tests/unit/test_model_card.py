@@ -15,7 +15,7 @@ from codeprm.records import Completion, Example, Outcome, Problem, Verdict
 from codeprm.reward_model import Calibration
 from codeprm.tables import open_directory
 from codeprm.training.config import GeneratorConfig, OrmConfig
-from codeprm.training.hub import KEPT_BACK, push_to_hub
+from codeprm.training.hub import MODEL_FILES, push_to_hub
 from codeprm.training.model_card import card_facts, model_card
 from tests.rows import completion_row, problem_row, verdict_row, write_directory
 
@@ -175,7 +175,7 @@ def test_an_unfinished_run_is_not_uploaded(tmp_path: Path) -> None:
         push_to_hub(out, "team/orm", is_private=True, upload=lambda *_: "")
 
 
-def test_bookkeeping_stays_behind(monkeypatch: pytest.MonkeyPatch, orm: Path) -> None:
+def test_only_the_models_files_are_uploaded(monkeypatch: pytest.MonkeyPatch, orm: Path) -> None:
     from huggingface_hub import HfApi
     from huggingface_hub.utils import filter_repo_objects  # type: ignore[attr-defined]
 
@@ -187,14 +187,20 @@ def test_bookkeeping_stays_behind(monkeypatch: pytest.MonkeyPatch, orm: Path) ->
     assert push_to_hub(str(orm), "team/orm", is_private=True)
     assert given["private"] is True
     assert given["repo_id"] == "team/orm"
-    names = [
-        "README.md", "model.safetensors", "started.json", "commits/part-00000.json",
-        "work/corpus.npz", "tensorboard/events.out.tfevents.1", "calibration.json",
+    model = [
+        "README.md", "model.safetensors", "model-00001-of-00002.safetensors",
+        "model.safetensors.index.json", "config.json", "generation_config.json", "tokenizer.json",
+        "tokenizer_config.json", "calibration.json", "profile.json", "training.json",
+        "adapter/adapter_config.json", "adapter/adapter_model.safetensors",
     ]  # fmt: skip
-    assert given["ignore_patterns"] == list(KEPT_BACK)
-    assert list(filter_repo_objects(names, ignore_patterns=given["ignore_patterns"])) == [
-        "README.md", "model.safetensors", "tensorboard/events.out.tfevents.1", "calibration.json",
+    rest = [
+        "started.json", "manifest.json", "commits/part-00000.json", "rejected/part-00000.parquet",
+        "work/tokenizer.json", "work/model.safetensors", "tensorboard/events.out.tfevents.1",
+        "spool/part-00000.jsonl", "notes.txt",
     ]  # fmt: skip
+    assert given["allow_patterns"] == list(MODEL_FILES)
+    kept = filter_repo_objects([*model, *rest], allow_patterns=given["allow_patterns"])
+    assert list(kept) == model
 
 
 class _Repo(str):
