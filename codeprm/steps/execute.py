@@ -26,7 +26,7 @@ from codeprm.sandbox.runner import Sandbox
 from codeprm.steps.base import Item, Stage, Unit, Workers
 from codeprm.steps.cases import CaseStore
 from codeprm.steps.follow import SILENCE_S, part_units
-from codeprm.steps.previous import Kind, Previous, standing_verdicts
+from codeprm.steps.previous import Kind, Previous, Standing
 from codeprm.steps.run import rejected
 from codeprm.steps.soundness import require_sound_machine
 from codeprm.tables import Directory
@@ -115,7 +115,8 @@ class ExecuteStep:
         previous: Previous | None = None,
     ) -> None:
         self._completions = Directory(completions)
-        self._previous = previous
+        buckets = self._completions.buckets
+        self._standing = None if previous is None else Standing(previous, buckets)
         self._store = CaseStore(data)
         self._options = config.options
         self._floor = config.sandbox_floor
@@ -129,9 +130,7 @@ class ExecuteStep:
         rows = list(self._completions.read_records(Completion, [unit.source["part"]]))
         # a sampler writes them as they finish; problem by problem, tests and verdicts are shared
         rows.sort(key=lambda row: (row.problem_id, row.index))
-        kept: dict[str, Verdict] = {}
-        if self._previous is not None:
-            kept = standing_verdicts(self._previous, unit.bucket, self._completions.buckets)
+        kept = {} if self._standing is None else self._standing.of_bucket(unit.bucket)
         return [
             Item(row.completion_id, row.problem_id, Work(row, kept.get(row.completion_id)))
             for row in rows

@@ -69,6 +69,23 @@ def standing_verdicts(previous: Previous, bucket: int, buckets: int) -> dict[str
     }
 
 
+class Standing:
+    """What stands of the bucket that was asked for last: its parts come one after another."""
+
+    def __init__(self, previous: Previous, buckets: int) -> None:
+        self._previous = previous
+        self._buckets = buckets
+        self._bucket = -1
+        self._verdicts: dict[str, Verdict] = {}
+
+    def of_bucket(self, bucket: int) -> Mapping[str, Verdict]:
+        """`standing_verdicts`, read again only for another bucket than before."""
+        if bucket != self._bucket:
+            self._verdicts = standing_verdicts(self._previous, bucket, self._buckets)
+            self._bucket = bucket
+        return self._verdicts
+
+
 def _carried(verdict: Verdict) -> Verdict:
     level = CARRIED + verdict.sandbox_level.removeprefix(CARRIED)
     return dataclasses.replace(verdict, sandbox_level=level)

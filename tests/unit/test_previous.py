@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,7 +11,8 @@ from codeprm.errors import ConfigError, DataError
 from codeprm.records import Case, Completion, Outcome, Problem, Verdict
 from codeprm.steps.base import Workers
 from codeprm.steps.execute import ExecuteConfig, execute_stage
-from codeprm.steps.previous import KINDS, Kind, Previous, standing_verdicts
+from codeprm.steps.previous import KINDS, Kind, Previous, Standing, standing_verdicts
+from codeprm.tables import Directory
 from codeprm.tables.protocol import input_identity, plain_config
 from tests.rows import case_row, completion_row, problem_row, verdict_row, write_directory
 
@@ -47,6 +49,29 @@ def test_verdicts_of_other_kinds_stand(
     assert all(verdict.completion_id == key for key, verdict in kept.items())
     assert {v.sandbox_level for v in kept.values()} == {"previous:F3"}
     assert {v.grade_version for v in kept.values()} == {"grade/1"}
+
+
+def test_a_bucket_is_read_once_for_all_of_its_parts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    completions = [completion_row(problem_row(f"p{n}"), 0) for n in range(8)]
+    rows = [verdict_row(completion, Outcome.PASSED) for completion in completions]
+    uri = write_directory(tmp_path / "v", rows, (Verdict,), buckets=3)
+    previous = Previous(verdicts=uri, only=("failed",))
+    expected = [standing_verdicts(previous, bucket, 2) for bucket in (0, 1)]
+    assert all(expected)
+    read: list[int] = []
+    whole = Directory.read_bucket
+
+    def counted(self: Directory, record: type[Any], bucket: int, buckets: int) -> Any:
+        read.append(bucket)
+        return whole(self, record, bucket, buckets)
+
+    monkeypatch.setattr(Directory, "read_bucket", counted)
+    standing = Standing(previous, 2)
+    asked = (0, 0, 1, 1, 1, 0)
+    assert [standing.of_bucket(bucket) for bucket in asked] == [expected[b] for b in asked]
+    assert read == [0, 1, 0]
 
 
 def test_a_verdict_carried_twice_is_marked_once(tmp_path: Path) -> None:
