@@ -8,6 +8,9 @@ A problem of the file is a prepared problem if the statements are equal up to wh
 exactly one prepared problem has its name; samples of any other are rejected. The samples of a
 problem are numbered as they stand in the file, unless all of them name the completions that they
 were when we exported them.
+
+The file is in any order, so each worker reads it once a table and puts it aside by problem. Tables
+share no reading: each is a stage that is resumed alone, and workers of two stages share no process.
 """
 
 from __future__ import annotations
@@ -105,7 +108,7 @@ def import_stages(
 
 
 class ImportStep:
-    """Reads the file once a worker; an item is a problem of the file with its samples."""
+    """Reads the file once; an item is a problem of the file with its samples."""
 
     spool_key: str | None = None
 
