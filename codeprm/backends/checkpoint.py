@@ -14,7 +14,7 @@ from pathlib import Path
 
 from codeprm.errors import DataError
 from codeprm.records import content_hash
-from codeprm.tables import filesystem
+from codeprm.tables import Directory, filesystem
 
 _WHOLE = ("calibration.json", "config.json", "generation_config.json", "tokenizer.json")
 _ENDS_BYTES = 1 << 20
@@ -47,19 +47,15 @@ def local_checkpoint(model: str) -> str:
     """A directory with the files of a URI, copied once a machine; anything else as it is."""
     if "://" not in model:
         return model
-    import pyarrow.fs as pafs
-
     name = content_hash(model, model_name(model))
     target = Path(tempfile.gettempdir()) / "codeprm-checkpoints" / name
     if target.exists():
         return str(target)
-    fs, path = filesystem(model)
     target.parent.mkdir(parents=True, exist_ok=True)
     # workers of a machine may start together: each copies beside, the first one in its place wins
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=f"{name}.") as beside:
         copy = Path(beside) / "model"
-        copy.mkdir()
-        pafs.copy_files(path, str(copy), source_filesystem=fs)
+        Directory(model).copy_to(Directory(str(copy)))
         try:
             copy.rename(target)
         except OSError:

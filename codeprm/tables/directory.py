@@ -97,6 +97,18 @@ class Directory:
         found = [info.base_name for info in infos if info.type == pafs.FileType.File]
         return sorted(n.removesuffix(suffix) for n in found if n.endswith(suffix))
 
+    def copy_to(self, target: Directory, *names: str) -> None:
+        """Every file below it, as it is, into another directory or a sub-folder of it."""
+        import pyarrow.fs as pafs
+
+        target.fs.create_dir(target.path(*names), recursive=True)
+        pafs.copy_files(
+            self.path(),
+            target.path(*names),
+            source_filesystem=self.fs,
+            destination_filesystem=target.fs,
+        )
+
     def delete(self, *names: str) -> None:
         """Remove a file or a folder; nothing there is fine."""
         import pyarrow.fs as pafs

@@ -12,8 +12,6 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pyarrow.fs as pafs
-
 from codeprm.tables import Directory
 from codeprm.training.config import GeneratorConfig, OrmConfig
 from codeprm.training.held_out import HeldOut
@@ -51,9 +49,4 @@ def export(
             held_out.save(folder, directory)
         facts = card_facts(job, config, directory, training, Path(folder))
         (Path(folder) / CARD_FILE).write_text(model_card(facts), encoding="utf-8")
-        pafs.copy_files(
-            folder,
-            directory.path(),
-            source_filesystem=pafs.LocalFileSystem(),
-            destination_filesystem=directory.fs,
-        )
+        Directory(folder).copy_to(directory)

@@ -42,12 +42,7 @@ def push_to_hub(out: str, name: str, *, is_private: bool, upload: Upload | None 
         with tempfile.TemporaryDirectory(prefix="codeprm-hub-") as folder:
             place = directory.path()
             if not isinstance(directory.fs, pafs.LocalFileSystem):
-                pafs.copy_files(
-                    place,
-                    folder,
-                    source_filesystem=directory.fs,
-                    destination_filesystem=pafs.LocalFileSystem(),
-                )
+                directory.copy_to(open_directory(folder))
                 place = folder
             address = (upload or upload_folder)(place, name, is_private)
     except Exception as error:  # noqa: BLE001 - code of others, over a network

@@ -105,18 +105,9 @@ class TensorBoard:
         self._writer.write_event(Event(wall_time=time.time(), step=step, **content))
 
     def save(self) -> None:
-        import pyarrow.fs as pafs
-
         self._writer.flush()
         if self._is_remote:
-            target = self._directory.path(FOLDER)
-            self._directory.fs.create_dir(target, recursive=True)
-            pafs.copy_files(
-                self._folder,
-                target,
-                source_filesystem=pafs.LocalFileSystem(),
-                destination_filesystem=self._directory.fs,
-            )
+            Directory(self._folder).copy_to(self._directory, FOLDER)
 
     def close(self) -> None:
         self.save()

@@ -24,7 +24,7 @@ from codeprm.sandbox.levels import Level
 from codeprm.steps.execute import ExecuteConfig
 from codeprm.steps.run import run_here
 from codeprm.steps.verify import VerifyConfig
-from codeprm.tables import PartWriter, finish_directory, open_directory, start_directory
+from codeprm.tables import Directory, PartWriter, finish_directory, open_directory, start_directory
 from codeprm.tables.parts import Attempts, Spool
 from codeprm.tables.protocol import NOT_IDENTITY, plain_config
 from tests.rows import audit_row, problem_row
@@ -45,6 +45,18 @@ def start(path: Path, config: object = None, buckets: int = 4):  # type: ignore[
     return start_directory(
         str(path), job="toy", config=config or {"a": 1}, inputs={}, buckets=buckets
     )
+
+
+def test_files_are_copied_between_file_systems(tmp_path: Path) -> None:
+    source, remote = Directory(str(tmp_path / "a")), Directory("memory://copied/b")
+    source.write_bytes(b"1", "one")
+    source.write_bytes(b"2", "below", "two")
+    source.copy_to(remote, "folder")
+    again = Directory(str(tmp_path / "c"))
+    remote.copy_to(again)
+    assert again.list_names() == []
+    assert again.list_names("folder") == ["one"]
+    assert (tmp_path / "c" / "folder" / "below" / "two").read_bytes() == b"2"
 
 
 def test_record_round_trips_through_parquet(tmp_path: Path) -> None:

@@ -168,13 +168,7 @@ def _copy(source: Directory, out: str) -> Directory:
         raise ConfigError(f"{out} is no directory ({error}): give another --out") from error
     if found:
         raise ConfigError(f"{out} is not empty: give another --out, or none to write in place")
-    target.fs.create_dir(target.path(), recursive=True)
-    pafs.copy_files(
-        source.path(),
-        target.path(),
-        source_filesystem=source.fs,
-        destination_filesystem=target.fs,
-    )
+    source.copy_to(target)
     return target
 
 
