@@ -19,10 +19,10 @@ from functools import partial
 from typing import Literal, NamedTuple
 
 from codeprm.judge.grade import grade
+from codeprm.judge.slots import Slots
 from codeprm.judge.verdict import GradeOptions
 from codeprm.records import Case, Completion, Outcome, Problem, Record, Verdict
 from codeprm.sandbox.levels import Level
-from codeprm.sandbox.runner import Sandbox
 from codeprm.steps.base import Item, Stage, Unit, Workers
 from codeprm.steps.cases import CaseStore
 from codeprm.steps.follow import SILENCE_S, part_units
@@ -120,8 +120,7 @@ class ExecuteStep:
         self._store = CaseStore(data)
         self._options = config.options
         self._floor = config.sandbox_floor
-        self._sandbox = Sandbox(floor=config.sandbox_floor)
-        self._checkers = Sandbox(floor=config.sandbox_floor)
+        self._slots = Slots(config.sandbox_floor)
         self._graded: dict[str, Verdict] = {}
         self._graded_problem = ""
 
@@ -143,8 +142,7 @@ class ExecuteStep:
             yield work.kept or self._verdict(work.completion)
 
     def close(self) -> None:
-        self._sandbox.close()
-        self._checkers.close()
+        self._slots.close()
 
     def _verdict(self, completion: Completion) -> Record:
         problem = self._store.problem(completion.problem_id)
@@ -165,11 +163,11 @@ class ExecuteStep:
 
     def _grade(self, problem: Problem, cases: Sequence[Case], completion: Completion) -> Verdict:
         return grade(
-            self._sandbox,
+            self._slots.programs,
             problem,
             cases,
             completion.program,
             completion_id=completion.completion_id,
             options=self._options,
-            checkers=self._checkers,
+            checkers=self._slots.checkers,
         )

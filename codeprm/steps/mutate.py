@@ -24,6 +24,7 @@ from functools import partial
 from codeprm.errors import ConfigError, DataError
 from codeprm.judge.edits import ORIGIN, Edit, edits, step_of_row
 from codeprm.judge.grade import grade
+from codeprm.judge.slots import Slots
 from codeprm.judge.verdict import GradeOptions
 from codeprm.prompts import docstring_prompt
 from codeprm.records import (
@@ -38,7 +39,6 @@ from codeprm.records import (
     solution_id_of,
 )
 from codeprm.sandbox.levels import Level
-from codeprm.sandbox.runner import Sandbox
 from codeprm.steps.base import Item, Stage, Unit, Workers
 from codeprm.steps.draw import passed_share
 from codeprm.steps.examples import TRAIN
@@ -104,8 +104,7 @@ class MutateStep:
     def __init__(self, config: MutateConfig, data: str) -> None:
         self._config = config
         self._data = Directory(data)
-        self._sandbox = Sandbox(floor=config.sandbox_floor)
-        self._checkers = Sandbox(floor=config.sandbox_floor)
+        self._slots = Slots(config.sandbox_floor)
 
     def items(self, unit: Unit) -> Sequence[Item]:
         whole = whole_problems(self._data, unit.bucket, self._data.buckets)
@@ -117,17 +116,16 @@ class MutateStep:
             yield from mutate_problem(item.value, self._config, partial(self._judge, item.value))
 
     def close(self) -> None:
-        self._sandbox.close()
-        self._checkers.close()
+        self._slots.close()
 
     def _judge(self, whole: WholeProblem, problem: Problem, program: str) -> Verdict:
         return grade(
-            self._sandbox,
+            self._slots.programs,
             problem,
             whole.cases,
             program,
             options=GradeOptions(run_all=self._config.run_all_tests),
-            checkers=self._checkers,
+            checkers=self._slots.checkers,
         )
 
 

@@ -13,10 +13,10 @@ from codeprm.judge.checker import CheckerRun
 from codeprm.judge.compare import CompareMode
 from codeprm.judge.grade import encode_input
 from codeprm.judge.probes import Inputs
+from codeprm.judge.slots import Slots
 from codeprm.judge.verdict import Expectations, Failure
 from codeprm.records import Case, Outcome, Problem
 from codeprm.sandbox.levels import Level
-from codeprm.sandbox.runner import Sandbox
 from codeprm.sandbox.runs import CallInput, Limits, RunResult, RunStatus, StdinInput
 
 LIMITS = (
@@ -74,8 +74,7 @@ class Observer:
     """One slot for programs, one that starts when a problem has a checker."""
 
     def __init__(self, floor: Level, *, max_time_s: float, max_limits: int) -> None:
-        self._sandbox = Sandbox(floor=floor)
-        self._checkers = Sandbox(floor=floor)
+        self._slots = Slots(floor)
         self._max_time_s = max_time_s
         self._max_limits = max_limits
         self._task: Task | None = None
@@ -83,7 +82,7 @@ class Observer:
     def open(self, problem: Problem, cases: Sequence[Case], inputs: Inputs) -> None:
         """The problem that the next programs are about; `cases` are all of its tests."""
         self._leave()
-        checker = CheckerRun(self._checkers, problem) if problem.checker else None
+        checker = CheckerRun(self._slots.checkers, problem) if problem.checker else None
         expected = Expectations(problem, cases, check=checker)
         self._task = Task(problem, inputs, expected, expected.mode, checker)
 
@@ -128,8 +127,7 @@ class Observer:
     def close(self) -> None:
         """End the processes."""
         self._leave()
-        self._sandbox.close()
-        self._checkers.close()
+        self._slots.close()
 
     def _run(
         self,
@@ -146,7 +144,7 @@ class Observer:
         problem = self._opened().problem
         limits = Limits(cpu_time_s=limit_s, memory_mb=problem.memory_limit_mb)
         inputs = (_input(problem, text) for text in texts)
-        with closing(self._sandbox.run(program, inputs, limits)) as results:
+        with closing(self._slots.programs.run(program, inputs, limits)) as results:
             for result in results:
                 if result.status is RunStatus.SANDBOX_ERROR:
                     seen.fault = result.stderr_tail or "no message"

@@ -11,11 +11,11 @@ from codeprm.judge.checker import CheckerRun
 from codeprm.judge.gate import Trial
 from codeprm.judge.grade import grade, run_cases
 from codeprm.judge.mutants import mutants
+from codeprm.judge.slots import Slots
 from codeprm.judge.trivial import NAMES, trivial_results
 from codeprm.judge.verdict import LAST_WORDS, GradeOptions, Judged, judge_cases, verdict_of
 from codeprm.records import Case, Label, Outcome, Problem, Solution, Trust, Verdict
 from codeprm.sandbox.levels import Level
-from codeprm.sandbox.runner import Sandbox
 
 RUN_ALL = GradeOptions(run_all=True)
 # A program that runs into limits says nothing about tests, and each of them costs its whole limit.
@@ -42,25 +42,23 @@ class Trials:
     """One slot for programs, one that starts when a problem has a checker."""
 
     def __init__(self, floor: Level) -> None:
-        self._sandbox = Sandbox(floor=floor)
-        self._checkers = Sandbox(floor=floor)
+        self._slots = Slots(floor)
 
     def close(self) -> None:
         """End the processes."""
-        self._sandbox.close()
-        self._checkers.close()
+        self._slots.close()
 
     def trial(self, problem: Problem, cases: Sequence[Case], solution: Solution) -> Trial:
         """A solution on all tests, given up where it only runs into limits."""
         judged: list[Judged] = []
         n_limits = 0
         run = run_cases(
-            self._sandbox,
+            self._slots.programs,
             problem,
             cases,
             solution.program,
             options=RUN_ALL,
-            checkers=self._checkers,
+            checkers=self._slots.checkers,
         )
         with closing(run):
             for test in run:
@@ -83,18 +81,18 @@ class Trials:
         row_id = solution.solution_id
         if trial is None or len(trial.judged) < len(cases):
             return grade(
-                self._sandbox,
+                self._slots.programs,
                 problem,
                 left,
                 solution.program,
                 solution_id=row_id,
-                checkers=self._checkers,
+                checkers=self._slots.checkers,
             )
         stay = {case.index for case in left}
         judged = [
             test for case, test in zip(cases, trial.judged, strict=True) if case.index in stay
         ]
-        level = self._sandbox.level
+        level = self._slots.programs.level
         return verdict_of(problem, left, judged, solution_id=row_id, sandbox_level=level)
 
     def trivial_passed(self, problem: Problem, cases: Sequence[Case]) -> tuple[str, ...]:
@@ -105,7 +103,9 @@ class Trials:
         """How many programs pass, by the tests alone."""
         believed = dataclasses.replace(problem, trust=Trust.BOTH)
         labels = [
-            grade(self._sandbox, believed, cases, program, checkers=self._checkers).label
+            grade(
+                self._slots.programs, believed, cases, program, checkers=self._slots.checkers
+            ).label
             for program in programs
         ]
         n_passed = labels.count(Label.PASS)
@@ -130,7 +130,7 @@ class Trials:
         return Tally(*map(sum, zip(*tallies, strict=True)))
 
     def _passes(self, name: str, problem: Problem, cases: Sequence[Case]) -> bool:
-        checker = CheckerRun(self._checkers, problem) if problem.checker else None
+        checker = CheckerRun(self._slots.checkers, problem) if problem.checker else None
         try:
             results = trivial_results(name, problem, cases)
             tests = judge_cases(problem, cases, results, check=checker)
