@@ -17,7 +17,6 @@ from codeprm.evaluation.card.agreement import agreements
 from codeprm.evaluation.card.make import report_card
 from codeprm.evaluation.compare_runs import compare_runs, run_of
 from codeprm.evaluation.exhibits import Exhibits, gather
-from codeprm.evaluation.label_trust import TEST_QUARANTINED
 from codeprm.evaluation.lineage.funnel import trace_funnel
 from codeprm.evaluation.measure import evaluate
 from codeprm.evaluation.observed import read_observed
@@ -25,6 +24,7 @@ from codeprm.evaluation.page.cautions import cautions
 from codeprm.evaluation.report import Report
 from codeprm.evaluation.samples import Sources, read_samples
 from codeprm.evaluation.selectors.costs import Prices
+from codeprm.judge.gate import TEST_QUARANTINED
 from codeprm.records import (
     Audit,
     Case,
@@ -38,7 +38,6 @@ from codeprm.records import (
     Trust,
     Verdict,
 )
-from codeprm.tables import Directory
 from tests.rows import (
     audit_row,
     case_row,
@@ -139,11 +138,8 @@ class SmallRun:
             data=verified,
             of=completions,
         )
-        return Sources(
-            completions=Directory(completions),
-            verdicts=Directory(verdicts),
-            scores=Directory(scores),
-            problems=Directory(verified),
+        return Sources.at(
+            completions=completions, verdicts=verdicts, scores=scores, problems=verified
         )
 
     def _problem(self, number: int) -> Problem:

@@ -21,10 +21,10 @@ import numpy as np
 
 from codeprm.evaluation.intervals import Interval, ratio_interval
 from codeprm.evaluation.text_table import percent, percent_range
+from codeprm.judge.gate import TEST_QUARANTINED
 from codeprm.records import Audit, Label, Rejected, Verdict
 from codeprm.tables import Directory
 
-TEST_QUARANTINED = "test_quarantined"
 MAX_LISTED = 20
 DETAIL_CHARS = 140
 

@@ -89,11 +89,11 @@ def make_report(
     if config.draws < 1:
         raise ConfigError(f"--draws {config.draws} draws nothing: give 1,000 or more")
     _require_fit(inputs, Directory(out))
-    sources = Sources(
-        completions=Directory(inputs.completions),
-        verdicts=Directory(inputs.verdicts),
-        scores=_directory(inputs.scores),
-        problems=_directory(inputs.data),
+    sources = Sources.at(
+        completions=inputs.completions,
+        verdicts=inputs.verdicts,
+        scores=inputs.scores,
+        problems=inputs.data,
     )
     behind = [sources.completions, sources.verdicts, sources.scores]
     observations = _directory(inputs.observations)

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 import numpy as np
 
@@ -84,6 +84,18 @@ class Sources:
     verdicts: Directory
     scores: Directory | None = None
     problems: Directory | None = None
+
+    @classmethod
+    def at(
+        cls, *, completions: str, verdicts: str, scores: str | None, problems: str | None
+    ) -> Self:
+        """Of paths or URIs; what is not given is not there."""
+        return cls(
+            completions=Directory(completions),
+            verdicts=Directory(verdicts),
+            scores=Directory(scores) if scores else None,
+            problems=Directory(problems) if problems else None,
+        )
 
 
 class Tables(NamedTuple):

@@ -27,6 +27,8 @@ from codeprm.judge.verdict import Failure, Judged
 from codeprm.records import Case, Outcome, Problem, Solution, Trust
 
 MAX_VARIANTS_SHOWN = 3
+# why a test is among the rejected rows
+TEST_QUARANTINED = "test_quarantined"
 
 
 @dataclass(frozen=True, kw_only=True)

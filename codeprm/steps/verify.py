@@ -22,6 +22,7 @@ from typing import NamedTuple
 
 from codeprm.errors import ConfigError
 from codeprm.judge.gate import (
+    TEST_QUARANTINED,
     Findings,
     GateConfig,
     Quarantined,
@@ -281,7 +282,7 @@ def _doubt(
 def _dropped_test(test: Quarantined) -> Rejected:
     case = test.case
     row_id = f"{case.problem_id}#case-{case.index}"
-    return rejected(row_id, case.problem_id, "test_quarantined", test.detail, case.input)
+    return rejected(row_id, case.problem_id, TEST_QUARANTINED, test.detail, case.input)
 
 
 def _solution_rows(judged: Iterable[tuple[Solution, Verdict | None]]) -> Iterator[Record]:

@@ -76,11 +76,11 @@ class Study:
 
 
 def sources(inputs: ReportInputs) -> Sources:
-    return Sources(
-        completions=Directory(inputs.completions),
-        verdicts=Directory(inputs.verdicts),
-        scores=Directory(inputs.scores) if inputs.scores else None,
-        problems=Directory(inputs.data) if inputs.data else None,
+    return Sources.at(
+        completions=inputs.completions,
+        verdicts=inputs.verdicts,
+        scores=inputs.scores,
+        problems=inputs.data,
     )
 
 

@@ -64,11 +64,11 @@ def recalibrate(
     current = stored_calibration(source)
     _require_same_model(Directory(inputs.scores), source)
     samples = read_samples(
-        Sources(
-            completions=Directory(inputs.completions),
-            verdicts=Directory(inputs.verdicts),
-            scores=Directory(inputs.scores),
-            problems=Directory(inputs.data) if inputs.data else None,
+        Sources.at(
+            completions=inputs.completions,
+            verdicts=inputs.verdicts,
+            scores=inputs.scores,
+            problems=inputs.data,
         )
     )
     trained = training_rows(source)
