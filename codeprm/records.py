@@ -387,3 +387,8 @@ def completion_id_of(problem_id: str, generation_id: str, index: int) -> str:
 def bucket_of(problem_id: str, buckets: int) -> int:
     """The part of a table that holds this problem: tables are partitioned by problem."""
     return int(content_hash(problem_id, length=12), 16) % buckets
+
+
+def draw_of(*parts: str) -> float:
+    """A number from 0 to below 1 that the parts decide: draws by name, whatever else is there."""
+    return int(content_hash(*parts, length=12), 16) / 16**12

@@ -22,6 +22,7 @@ from codeprm.records import (
     Problem,
     Rejected,
     content_hash,
+    draw_of,
     solution_id_of,
 )
 from codeprm.steps.draw import Balance, balance, order_failing, passed_share, shuffled_mutations
@@ -115,7 +116,7 @@ def label_problem(
 
 def split_of(problem_id: str, config: LabelConfig) -> str:
     """The problem's split, whatever else is in the table."""
-    draw = int(content_hash("calibration", str(config.seed), problem_id, length=12), 16) / 16**12
+    draw = draw_of("calibration", str(config.seed), problem_id)
     return CALIBRATION if draw < config.calibration_fraction else TRAIN
 
 
