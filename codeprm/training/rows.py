@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from codeprm.encoding import Encoded, encode_texts, ended, fit_length
 from codeprm.prompts import docstring_prompt
-from codeprm.records import Example, Label, Problem, Rejected, Solution, content_hash
+from codeprm.records import Example, Label, Problem, Rejected, Solution, draw_of
 from codeprm.training.config import GeneratorConfig, OrmConfig
 from codeprm.training.solutions import choose_solutions
 from codeprm.training.targets import TargetOptions, target_of, weight_of
@@ -62,9 +62,7 @@ def generator_rows(
 
 def is_held_out(problem_id: str, config: GeneratorConfig) -> bool:
     """Whether a problem is among the share that is not learnt from, whatever else is there."""
-    seed = str(config.optimization.seed)
-    draw = int(content_hash("held_out", seed, problem_id, length=12), 16) / 16**12
-    return draw < config.held_out
+    return draw_of("held_out", str(config.optimization.seed), problem_id) < config.held_out
 
 
 def reward_rows(
