@@ -1,11 +1,12 @@
 """Mutants that keep the text around them: comments, spaces and names stay where they are.
 
-The changes are of the kinds of `codeprm.judge.mutants`, made in the source: only the characters of
-one operator, number, name or statement change, so nothing but its meaning tells a mutant from its
-original, and the reasoning comments still stand above the step that is broken now. Numbers do not
-become negative here, and `break` and `continue` go wherever they stand. An edit counts
-only if the new text parses to the original's tree with that one change; where precedence would
-make it another (`a - b * c` to `a - b + c`), it is left out.
+Made to learn from, where a text that was written anew would give the mutant away. The changes are
+of the kinds of `codeprm.judge.mutants`, made in the source: only the characters of one operator,
+number, name or statement change, so nothing but its meaning tells a mutant from its original, and
+the reasoning comments still stand above the step that is broken now. Numbers do not become negative
+here, and `break` and `continue` go wherever they stand. An edit counts only if the new text parses
+to the original's tree with that one change; where precedence would make it another (`a - b * c` to
+`a - b + c`), it is left out.
 
 A reasoning step is a block of lines that hold nothing but a comment; its code reaches to the next
 block. Steps count from 0; what comes before the first block is in none.

@@ -4,6 +4,11 @@ A mutant differs from its original by one change in the syntax tree: a compariso
 becomes its neighbour, a number moves by one, `and` becomes `or`, `not` and `break` go, min becomes
 max. Some changes do not change what a program does, so the share of mutants that pass
 is an upper estimate of the wrong programs that do.
+
+Made for audits, where only what a program does counts: the tree is changed and written anew, so
+every place can change, also where the text would need parentheses. `codeprm.judge.edits` makes
+those to learn from, which must look as their originals do; the two find different places, so one
+engine for both would draw other mutants for the audits.
 """
 
 from __future__ import annotations
