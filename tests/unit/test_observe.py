@@ -11,6 +11,7 @@ from typing import ClassVar
 import pytest
 
 from codeprm.errors import ConfigError, DataError
+from codeprm.judge import slots
 from codeprm.judge.probes import chosen_candidates, inputs_of
 from codeprm.records import (
     Case,
@@ -23,7 +24,6 @@ from codeprm.records import (
 )
 from codeprm.sandbox.runs import CallInput, Limits, RunResult, RunStatus, StdinInput
 from codeprm.steps import observe as observe_module
-from codeprm.steps import observing
 from codeprm.steps.base import Workers
 from codeprm.steps.observe import ObserveConfig, observe_stage
 from codeprm.steps.run import run_here
@@ -78,7 +78,7 @@ class FakeSandbox:
 
 @pytest.fixture(autouse=True)
 def fake(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(observing, "Sandbox", FakeSandbox)
+    monkeypatch.setattr(slots, "Sandbox", FakeSandbox)
     monkeypatch.setattr(observe_module, "require_sound_machine", lambda floor: None)
     monkeypatch.setattr(FakeSandbox, "given", [])
 
