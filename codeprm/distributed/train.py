@@ -3,8 +3,8 @@
     tokenise stage -> work/tokens -> Ray Data -> Ray Train workers (DeepSpeed) -> model -> manifest
 
 A run that is interrupted continues: Ray Train finds its last checkpoint by the run's name, which
-carries the directory's identity, the number of workers and the ZeRO stage: shards fit one of each.
-The directory is complete, and its `work/` gone, when the manifest is there.
+carries the directory's identity and what the checkpoints fit (`codeprm.training.resuming`). The
+directory is complete, and its `work/` gone, when the manifest is there.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Any
 import ray
 from ray.train import (
     CheckpointConfig,
+    ControllerError,
     FailureConfig,
     LoggingConfig,
     RunConfig,
@@ -26,6 +27,7 @@ from ray.train import (
 )
 from ray.train.torch import TorchConfig, TorchTrainer
 
+from codeprm.distributed.checkpoints import KeepList, other_runs, restore_list, sweep_nodes
 from codeprm.distributed.run import run_stage
 from codeprm.distributed.session import connect, require_shared
 from codeprm.distributed.train_worker import Run, train_worker
@@ -39,6 +41,8 @@ from codeprm.training.prepare import (
     prepare_tokenizer,
     tokenise_stage,
 )
+from codeprm.training.resuming import fits
+from codeprm.training.room import is_full, no_room
 from codeprm.training.trackers import require_tracker
 from codeprm.versions import versions
 
@@ -130,31 +134,56 @@ def _in_worker(function: Callable[..., None], *arguments: Any) -> None:
 def _fit(run: Run, directory: Directory) -> dict[str, Any]:
     # every line that a worker prints would come twice
     os.environ.setdefault("RAY_TRAIN_ENABLE_PRINT_PATCH", "0")
+    name = f"run-{directory.identity}-{fits(run.config, run.scaling)}"
+    restore_list(directory, name)
+    if others := other_runs(directory, name):
+        logger.warning(
+            "%s: the checkpoints in %s (%s) do not fit, so training begins anew; they fit the "
+            "workers, ZeRO stage, packing and devices that they were made with",
+            run.job, run.store, ", ".join(others),
+        )  # fmt: skip
+    try:
+        summary: dict[str, Any] = _trainer(run, directory, name).fit().return_value
+    except TrainingFailedError as error:
+        sweep_nodes(run.store)
+        if (told := _told(error, run)) is not None:
+            raise told from None
+        raise
+    if (diverged := summary.get("diverged")) is not None:
+        raise ConfigError(diverged)
+    return summary
+
+
+def _told(error: TrainingFailedError, run: Run) -> UserError | None:
+    """What of a failure the user can mend."""
+    failures = list(getattr(error, "worker_failures", {}).values())
+    if isinstance(error, ControllerError):
+        failures.append(error.controller_failure)
+    for failure in failures:
+        if isinstance(failure, UserError):
+            return failure
+        if isinstance(failure, OSError) and is_full(failure, run.store):
+            return no_room("the list of checkpoints", run.store)
+    return None
+
+
+def _trainer(run: Run, directory: Directory, name: str) -> TorchTrainer:
     scaling = run.scaling
-    trainer = TorchTrainer(
+    return TorchTrainer(
         train_worker,
         train_loop_config={"run": run},
         scaling_config=scaling_config(scaling),
         torch_config=TorchConfig(backend="nccl" if scaling.gpus else "gloo"),
         run_config=RunConfig(
-            name=f"run-{directory.identity}-{scaling.workers}x{scaling.zero_stage}",
+            name=name,
             storage_path=directory.path(WORK),
             storage_filesystem=directory.fs,
             failure_config=FailureConfig(max_failures=scaling.max_failures),
             checkpoint_config=CheckpointConfig(num_to_keep=scaling.checkpoints_kept),
+            callbacks=[KeepList(directory, name)],
             logging_config=LoggingConfig(log_level="WARNING"),
         ),
     )
-    try:
-        summary: dict[str, Any] = trainer.fit().return_value
-    except TrainingFailedError as error:
-        for failure in getattr(error, "worker_failures", {}).values():
-            if isinstance(failure, UserError):
-                raise failure from None
-        raise
-    if (diverged := summary.get("diverged")) is not None:
-        raise ConfigError(diverged)
-    return summary
 
 
 def scaling_config(scaling: Scaling) -> ScalingConfig:

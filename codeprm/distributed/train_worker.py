@@ -1,27 +1,23 @@
 """One rank of a training run, inside a Ray Train worker.
 
-Starts or resumes the engine, carries its steps, hands checkpoints to Ray Train and, at the end,
-puts the finished model into the run's directory from rank 0 (`codeprm.training.export`). What is
-told of a step is decided in `codeprm.training.following`, what is held out is looked at by
-`codeprm.training.looks`.
+Starts or resumes the engine, carries its steps and, at the end, puts the finished model into the
+run's directory from rank 0 (`codeprm.training.export`). What is told of a step is decided in
+`codeprm.training.following`, what is held out is looked at by `codeprm.training.looks`, checkpoints
+are handed to Ray Train by `codeprm.distributed.checkpoints`.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import logging
-import shutil
-import tempfile
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import ray.train
-from ray.train import Checkpoint
 
 from codeprm.backends.checkpoint import local_checkpoint
 from codeprm.distributed.batch_stream import shared_batches
+from codeprm.distributed.checkpoints import Checkpoints, no_traceback
 from codeprm.tables import Directory
 from codeprm.training.batches import Step, plan_steps
 from codeprm.training.config import (
@@ -38,9 +34,7 @@ from codeprm.training.engine import (
     deepspeed_config,
     division_of,
     full_weights,
-    load_checkpoint,
     prepare_process,
-    save_checkpoint,
     sharded_loading,
     start_engine,
     train,
@@ -60,8 +54,7 @@ from codeprm.training.held_out import HeldOut, judge_held_out, natural_rate_of
 from codeprm.training.looks import reward_numbers
 from codeprm.training.orm import build_orm, held_out_margins
 from codeprm.training.packing import check_budget, packing_of
-from codeprm.training.prepare import read_corpus, read_tokenizer
-from codeprm.training.room import needs_room
+from codeprm.training.prepare import WORK, read_corpus, read_tokenizer
 from codeprm.training.token_files import StoredCorpus
 
 if TYPE_CHECKING:
@@ -78,6 +71,11 @@ class Run:
     scaling: Scaling
     following: Following = field(default_factory=Following)
 
+    @property
+    def store(self) -> str:
+        """Where its checkpoints are while it trains."""
+        return f"{self.out}/{WORK}"
+
 
 def train_worker(settings: dict[str, Any]) -> dict[str, Any]:
     """Train and export; returns what the manifest tells of it, or where the loss diverged."""
@@ -85,16 +83,23 @@ def train_worker(settings: dict[str, Any]) -> dict[str, Any]:
     logging.getLogger("ray.train").setLevel(logging.WARNING)
     # Ray Train's own lines stay at warnings; these are what a user waits for
     logging.getLogger("codeprm.train").setLevel(logging.INFO)
-    run: Run = settings["run"]
+    with no_traceback():
+        return _train_and_export(settings["run"])
+
+
+def _train_and_export(run: Run) -> dict[str, Any]:
     directory = Directory(run.out)
     index = read_corpus(directory)
     if isinstance(run.config, OrmConfig) and run.config.trunk == "frozen":
         return _fit_head(run, run.config, directory, index)
     task, engine = _start(run, directory, index)
     steps = run.config.optimization.steps(sum(map(len, task.units)))
-    follower = _follower(run, directory, index, task, engine, steps)
+    checkpoints = Checkpoints(run.store)
+    history = checkpoints.resume(engine)
+    follower = _follower(run, directory, index, task, engine, steps, history)
     try:
-        diverged = _train(run, directory, follower, steps)
+        diverged = _train(run, directory, follower, steps, checkpoints)
+        checkpoints.finish()
         if diverged is not None:
             named = index.files.names(np.array(diverged.rows[:NAMED_EXAMPLES]))
             return {"diverged": divergence(run.job, run.out, diverged, named)}
@@ -104,11 +109,17 @@ def train_worker(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def _follower(
-    run: Run, directory: Directory, index: StoredCorpus, task: Task, engine: Any, steps: int
+    run: Run,
+    directory: Directory,
+    index: StoredCorpus,
+    task: Task,
+    engine: Any,
+    steps: int,
+    history: History,
 ) -> Follower:
     import torch.distributed as dist
 
-    history, rank = _resume(engine), dist.get_rank()
+    rank = dist.get_rank()
     tracker = tracker_of(
         rank=rank,
         following=run.following,
@@ -131,7 +142,9 @@ def _follower(
     )
 
 
-def _train(run: Run, directory: Directory, follower: Follower, steps: int) -> Diverged | None:
+def _train(
+    run: Run, directory: Directory, follower: Follower, steps: int, checkpoints: Checkpoints
+) -> Diverged | None:
     """The steps that are left; why they ended early, if they did."""
     start = len(follower.history.steps)
     plan = _plan(run, follower.task, follower.index, steps)
@@ -155,7 +168,7 @@ def _train(run: Run, directory: Directory, follower: Follower, steps: int) -> Di
         follower.look_if_due()
         if done % run.scaling.checkpoint_every == 0:
             follower.tracker.save()
-            _checkpoint(follower.engine, follower.history)
+            checkpoints.save(follower.engine, follower.history)
     return None
 
 
@@ -236,31 +249,6 @@ def _start(run: Run, directory: Directory, index: StoredCorpus) -> tuple[Task, A
     if scaling.activation_checkpointing:
         task.model.gradient_checkpointing_enable()
     return task, start_engine(task.module, settings, optimization.weight_decay)
-
-
-def _resume(engine: Any) -> History:
-    """What was told so far; the engine is as it was after those steps."""
-    import torch.distributed as dist
-
-    checkpoint = ray.train.get_checkpoint()
-    if checkpoint is None:
-        return History()
-    with checkpoint.as_directory() as folder:
-        state = load_checkpoint(engine, Path(folder))
-        # nobody leaves, and perhaps deletes, a folder that another rank still reads
-        dist.barrier()
-    return History(**state["history"])
-
-
-def _checkpoint(engine: Any, history: History) -> None:
-    folder = tempfile.mkdtemp(prefix="codeprm-checkpoint-")
-    try:
-        with needs_room("a checkpoint", folder):
-            save_checkpoint(engine, Path(folder), {"history": history.state()})
-            metrics = {"step": len(history.steps), "loss": history.losses[-1]}
-            ray.train.report(metrics, checkpoint=Checkpoint.from_directory(folder))
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _export(

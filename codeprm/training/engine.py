@@ -181,8 +181,10 @@ def train(
         if not math.isfinite(loss):
             yield Diverged(number, loss, None, _culprits(batch, shares))
             return
+        own_norm = _gradient_norm(engine)
         engine.step()
-        norm = float(engine.get_global_grad_norm() or 0.0)
+        zero_norm = engine.get_global_grad_norm()
+        norm = own_norm if zero_norm is None else float(zero_norm)
         if not math.isfinite(norm):
             yield Diverged(number, loss, norm, _culprits(batch, shares))
             return
@@ -243,6 +245,15 @@ def _gradients(
             engine.step()
     # read only now: a GPU works on while passes are queued
     return [{name: float(loss) for name, loss in losses.items()} for losses in told]
+
+
+def _gradient_norm(engine: Any) -> float:
+    """Of whole gradients, which only ZeRO-0 in float32 has, and whose norm DeepSpeed forgets."""
+    import torch
+
+    groups = engine.optimizer.param_groups
+    gradients = [p.grad for group in groups for p in group["params"] if p.grad is not None]
+    return float(torch.nn.utils.get_total_norm(gradients))
 
 
 def _summed(shares: list[dict[str, float]], device: Any) -> dict[str, float]:

@@ -24,15 +24,21 @@ def needs_room(what: str, folder: str | Path) -> Iterator[None]:
     try:
         yield
     except (OSError, RuntimeError) as error:
-        if not _is_full(error, folder):
+        if not is_full(error, folder):
             raise
-        raise DataError(
-            f"no room for {what}: the disk of {folder} is full; what was written before is kept, "
-            "so make room (TMPDIR says where temporary files go) and run the same command again"
-        ) from error
+        raise no_room(what, folder) from error
 
 
-def _is_full(error: BaseException, folder: str | Path) -> bool:
+def no_room(what: str, folder: str | Path) -> DataError:
+    """The error that tells of it."""
+    return DataError(
+        f"no room for {what}: the disk of {folder} is full; what was written before is kept, "
+        "so make room (TMPDIR says where temporary files go) and run the same command again"
+    )
+
+
+def is_full(error: BaseException, folder: str | Path) -> bool:
+    """Whether an error while writing to `folder`, or one that it comes from, is a full disk."""
     here: BaseException | None = error
     while here is not None:
         if isinstance(here, OSError) and here.errno in FULL:

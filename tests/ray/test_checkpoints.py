@@ -1,0 +1,229 @@
+"""Checkpoints through Ray Train as it is, of an engine that saves a word: no model, no step."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from codeprm.distributed import train
+from codeprm.distributed.checkpoints import LIST, LIST_COPY, other_runs, restore_list
+from codeprm.distributed.train_worker import Run
+from codeprm.errors import ConfigError, DataError
+from codeprm.tables import Directory, start_directory
+from codeprm.training.config import GeneratorConfig, Scaling
+from codeprm.training.prepare import WORK
+
+SCALING = Scaling(
+    workers=2, gpus=0.0, cpus=1.0, threads=1, zero_stage=0, checkpoints_kept=2, max_failures=0
+)
+
+
+class Engine:
+    """What of DeepSpeed's engine saves and loads."""
+
+    def save_checkpoint(self, folder: str, tag: str, client_state: dict[str, Any]) -> None:
+        import torch.distributed as dist
+
+        (Path(folder) / tag).mkdir()
+        share = Path(folder, tag, f"rank_{dist.get_rank()}.json")
+        share.write_text(json.dumps(client_state))
+
+    def load_checkpoint(self, folder: str, tag: str) -> tuple[str, dict[str, Any]]:
+        import torch.distributed as dist
+
+        state = json.loads(Path(folder, tag, f"rank_{dist.get_rank()}.json").read_text())
+        return folder, state
+
+
+def run_of(tmp_path: Path) -> tuple[Run, Directory]:
+    config = GeneratorConfig(model="scratch", max_length=512)
+    run = Run(job="train_generator", out=str(tmp_path / "out"), config=config, scaling=SCALING)
+    directory = start_directory(run.out, job=run.job, config=config, inputs={}, buckets=1)
+    return run, directory
+
+
+def fitted(
+    steps: Callable[..., dict[str, Any]], run: Run, directory: Directory, monkeypatch: Any
+) -> dict[str, Any]:
+    """`steps(checkpoints, engine, history, storage)` as what a rank does."""
+
+    def worker(settings: dict[str, Any]) -> dict[str, Any]:
+        from ray.train.v2._internal.execution.storage import StorageContext
+
+        from codeprm.distributed.checkpoints import Checkpoints
+
+        checkpoints, engine = Checkpoints(settings["run"].store), make_engine()
+        history = checkpoints.resume(engine)
+        return steps(checkpoints, engine, history, StorageContext)
+
+    make_engine = Engine
+    monkeypatch.setattr(train, "train_worker", worker)
+    return train._fit(run, directory)
+
+
+def staged(run: Run) -> list[Path]:
+    """Local folders of the run; the name as `uploads` makes it."""
+    word = hashlib.sha256(run.store.encode()).hexdigest()[:16]
+    return list(Path(tempfile.gettempdir()).glob(f"codeprm-checkpoint-{word}-*"))
+
+
+def stored(run: Run) -> list[Path]:
+    return sorted(Path(run.store).glob("run-*/checkpoint_*/"))
+
+
+def listed(run: Run) -> list[int]:
+    """Steps of the checkpoints that the run knows of; the last is gone on from."""
+    (file,) = Path(run.store).glob(f"run-*/{LIST}")
+    return [each["metrics"]["step"] for each in json.loads(file.read_text())["checkpoint_results"]]
+
+
+def save_after(checkpoints: Any, engine: Any, history: Any, n_steps: int) -> None:
+    history.steps += [{"loss": 1.0}] * n_steps
+    checkpoints.save(engine, history)
+
+
+def test_steps_are_told_while_an_upload_is_blocked(
+    tmp_path: Path, ray_local: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, directory = run_of(tmp_path)
+    save = save_after
+
+    def steps(checkpoints: Any, engine: Any, history: Any, storage: Any) -> dict[str, Any]:
+        import threading
+
+        gate, copy = threading.Event(), storage.persist_current_checkpoint
+
+        def blocked(self: Any, *given: Any) -> Any:
+            assert gate.wait(60)
+            return copy(self, *given)
+
+        storage.persist_current_checkpoint = blocked
+        save(checkpoints, engine, history, 1)
+        # the upload cannot end before the gate opens, and the loop is here
+        history.steps += [{"loss": 1.0}] * 2
+        seen = {"told": len(history.steps), "stored": len(list(Path(tmp_path).glob("**/rank_*")))}
+        gate.set()
+        for _ in range(3):
+            save(checkpoints, engine, history, 1)
+        checkpoints.finish()
+        return seen
+
+    assert fitted(steps, run, directory, monkeypatch) == {"told": 3, "stored": 0}
+    # the newest two, in order, of both ranks
+    assert listed(run) == [5, 6]
+    assert [len(list(each.glob("deepspeed/rank_*"))) for each in stored(run)] == [2, 2]
+    assert not staged(run)
+
+
+def test_a_run_goes_on_from_the_last_whole_checkpoint_and_sweeps_the_rest(
+    tmp_path: Path, ray_local: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, directory = run_of(tmp_path)
+    save = save_after
+
+    def steps(checkpoints: Any, engine: Any, history: Any, storage: Any) -> dict[str, Any]:
+        begun = len(history.steps)
+        save(checkpoints, engine, history, 3)
+        checkpoints.finish()
+        return {"begun": begun, "done": len(history.steps)}
+
+    assert fitted(steps, run, directory, monkeypatch) == {"begun": 0, "done": 3}
+    (whole,) = stored(run)
+    half = whole.with_name("checkpoint_half")
+    half.mkdir()
+    word = hashlib.sha256(run.store.encode()).hexdigest()[:16]
+    tempfile.mkdtemp(prefix=f"codeprm-checkpoint-{word}-")
+    assert len(staged(run)) == 1
+    # the list was being written when the run was killed
+    (file,) = Path(run.store).glob(f"run-*/{LIST}")
+    file.write_bytes(file.read_bytes()[:-7])
+    assert fitted(steps, run, directory, monkeypatch) == {"begun": 3, "done": 6}
+    assert whole in stored(run)
+    assert half not in stored(run)
+    assert listed(run) == [3, 6]
+    assert not staged(run)
+
+
+def test_a_disk_that_is_full_during_an_upload_keeps_the_checkpoint_before(
+    tmp_path: Path, ray_local: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, directory = run_of(tmp_path)
+    save, full = save_after, OSError(errno.ENOSPC, "No space left on device")
+
+    def steps(checkpoints: Any, engine: Any, history: Any, storage: Any) -> dict[str, Any]:
+        import ray.train
+
+        save(checkpoints, engine, history, 1)
+        checkpoints.finish()
+        if ray.train.get_context().get_world_rank() == 0:
+
+            def fails(*_: Any) -> Any:
+                raise full
+
+            storage.persist_current_checkpoint = fails
+        save(checkpoints, engine, history, 1)
+        checkpoints.finish()
+        return {}
+
+    with pytest.raises(DataError, match=f"no room for a checkpoint: the disk of {run.store}"):
+        fitted(steps, run, directory, monkeypatch)
+    assert listed(run) == [1]
+    assert not staged(run)
+
+
+def test_a_run_that_diverges_keeps_a_checkpoint_that_was_still_on_its_way(
+    tmp_path: Path, ray_local: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, directory = run_of(tmp_path)
+    save = save_after
+
+    def steps(checkpoints: Any, engine: Any, history: Any, storage: Any) -> dict[str, Any]:
+        import threading
+
+        diverged, copy = threading.Event(), storage.persist_current_checkpoint
+
+        def late(self: Any, *given: Any) -> Any:
+            assert diverged.wait(60)
+            return copy(self, *given)
+
+        storage.persist_current_checkpoint = late
+        save(checkpoints, engine, history, 4)
+        diverged.set()
+        checkpoints.finish()
+        return {"diverged": "the loss of step 5 is nan"}
+
+    with pytest.raises(ConfigError, match="step 5"):
+        fitted(steps, run, directory, monkeypatch)
+    assert listed(run) == [4]
+    assert len(stored(run)) == 1
+
+
+def test_a_list_that_is_not_whole_becomes_what_it_was_before(tmp_path: Path) -> None:
+    directory = Directory(str(tmp_path))
+    directory.write_bytes(b"", WORK, "run-a", LIST)
+    restore_list(directory, "run-a")
+    assert directory.list_names(WORK, "run-a") == []
+    restore_list(directory, "run-a")
+    directory.write_bytes(b'{"a": ', WORK, "run-a", LIST)
+    directory.write_bytes(b'{"a": 1}', WORK, "run-a", LIST_COPY)
+    restore_list(directory, "run-a")
+    assert directory.read_json(WORK, "run-a", LIST) == {"a": 1}
+    directory.write_bytes(b'{"a": 2}', WORK, "run-a", LIST)
+    restore_list(directory, "run-a")
+    assert directory.read_json(WORK, "run-a", LIST) == {"a": 2}
+
+
+def test_checkpoints_that_do_not_fit_are_named_until_the_run_has_its_own(tmp_path: Path) -> None:
+    directory = Directory(str(tmp_path))
+    directory.write_bytes(b"{}", WORK, "run-a-2x1-fp32", LIST)
+    directory.write_bytes(b"", WORK, "run-a-4x1-fp32", ".marker")
+    assert other_runs(directory, "run-a-4x1-fp32") == ["run-a-2x1-fp32"]
+    directory.write_bytes(b"{}", WORK, "run-a-4x1-fp32", LIST)
+    assert other_runs(directory, "run-a-4x1-fp32") == []
