@@ -11,6 +11,7 @@ from codeprm.cli import run
 from codeprm.places import Place
 from codeprm.training.config import Following
 from codeprm.training.overrides import GeneratorOverrides
+from codeprm.training.sample_options import SampleOptions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +33,7 @@ class Args:
     public: bool = False
     """Make that repository public, if it is new."""
     following: Following = field(default_factory=Following)
+    sampling: SampleOptions = field(default_factory=SampleOptions)
     overrides: GeneratorOverrides = field(default_factory=GeneratorOverrides)
 
 
@@ -51,6 +53,7 @@ def main(args: Args) -> None:
         config=setup.config,
         scaling=setup.scaling,
         following=args.following,
+        sampling=args.sampling,
     )
     if args.push_to_hub:
         from codeprm.training.hub import push_to_hub

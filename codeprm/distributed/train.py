@@ -9,11 +9,13 @@ directory is complete, and its `work/` gone, when the manifest is there.
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import os
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import ray
 from ray.train import (
@@ -29,6 +31,7 @@ from ray.train.torch import TorchConfig, TorchTrainer
 
 from codeprm.distributed.checkpoints import KeepList, other_runs, restore_list, sweep_nodes
 from codeprm.distributed.run import run_stage
+from codeprm.distributed.sampled import survey
 from codeprm.distributed.session import connect, require_shared
 from codeprm.distributed.train_worker import Run, train_worker
 from codeprm.errors import ConfigError, UserError
@@ -43,10 +46,14 @@ from codeprm.training.prepare import (
 )
 from codeprm.training.resuming import fits
 from codeprm.training.room import is_full, no_room
+from codeprm.training.sample_options import SampleOptions
+from codeprm.training.sampled import SampledProblems, require_held_out
 from codeprm.training.trackers import require_tracker
 from codeprm.versions import versions
 
 DEFAULT_FOLLOWING = Following()
+DEFAULT_SAMPLING = SampleOptions()
+Value = TypeVar("Value")
 
 logger = logging.getLogger(__name__)
 
@@ -58,11 +65,14 @@ def train_generator(
     config: GeneratorConfig,
     scaling: Scaling,
     following: Following = DEFAULT_FOLLOWING,
+    sampling: SampleOptions = DEFAULT_SAMPLING,
 ) -> dict[str, Any]:
     """Fine-tune a generator on a dataset directory's solutions; returns the manifest."""
+    require_held_out(sampling, config)
     run = Run(job="train_generator", out=out, config=config, scaling=scaling, following=following)
     model = {} if config.from_scratch else {"model": config.model}
-    return _train(run, {"data": data, **model}, source=data)
+    draw = partial(survey, data, config, sampling) if sampling.sample_problems else None
+    return _train(run, {"data": data, **model}, source=data, draw=draw)
 
 
 def train_orm(
@@ -83,7 +93,13 @@ def train_orm(
     return _train(run, {"examples": examples, "model": config.model}, source=examples)
 
 
-def _train(run: Run, inputs: Mapping[str, str], *, source: str) -> dict[str, Any]:
+def _train(
+    run: Run,
+    inputs: Mapping[str, str],
+    *,
+    source: str,
+    draw: Callable[[], SampledProblems] | None = None,
+) -> dict[str, Any]:
     require_tracker(run.following)
     run.scaling.micro_batches(run.config.optimization.effective_batch)
     for path in inputs.values():
@@ -95,6 +111,8 @@ def _train(run: Run, inputs: Mapping[str, str], *, source: str) -> dict[str, Any
         return manifest
     connect()
     started = time.monotonic()
+    if draw is not None:
+        run = dataclasses.replace(run, sampled=_in_a_worker(draw))
     if PART not in directory.committed():
         _prepare(run, source, directory)
     summary = _fit(run, directory)
@@ -116,15 +134,16 @@ def require_finished(path: str) -> None:
 
 
 def _prepare(run: Run, source: str, directory: Directory) -> None:
-    """Tokenise on the cluster: the driver may be a small machine."""
-    _in_worker(prepare_tokenizer, open_directory(source), directory, run.config)
+    _in_a_worker(partial(prepare_tokenizer, open_directory(source), directory, run.config))
     run_stage(tokenise_stage(source, run.out, run.config, workers=run.scaling.workers))
-    _in_worker(finish_preparation, directory, run.config)
+    _in_a_worker(partial(finish_preparation, directory, run.config))
 
 
-def _in_worker(function: Callable[..., None], *arguments: Any) -> None:
+def _in_a_worker(prepare: Callable[[], Value]) -> Value:
+    """What comes before training, not in the driver: it may be a small machine."""
     try:
-        ray.get(ray.remote(num_cpus=1)(function).remote(*arguments))
+        value: Value = ray.get(ray.remote(num_cpus=1)(prepare).remote())
+        return value
     except ray.exceptions.RayTaskError as error:
         if isinstance(error.cause, UserError):
             raise error.cause from None

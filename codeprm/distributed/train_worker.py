@@ -18,6 +18,7 @@ import numpy as np
 from codeprm.backends.checkpoint import local_checkpoint
 from codeprm.distributed.batch_stream import shared_batches
 from codeprm.distributed.checkpoints import Checkpoints, no_traceback
+from codeprm.distributed.sampled import sampler_of
 from codeprm.tables import Directory
 from codeprm.training.batches import Step, plan_steps
 from codeprm.training.config import (
@@ -55,6 +56,7 @@ from codeprm.training.looks import reward_numbers
 from codeprm.training.orm import build_orm, held_out_margins
 from codeprm.training.packing import check_budget, packing_of
 from codeprm.training.prepare import WORK, read_corpus, read_tokenizer
+from codeprm.training.sampled import SampledProblems, Sampler, sampled_of
 from codeprm.training.token_files import StoredCorpus
 
 if TYPE_CHECKING:
@@ -70,6 +72,7 @@ class Run:
     config: GeneratorConfig | OrmConfig
     scaling: Scaling
     following: Following = field(default_factory=Following)
+    sampled: SampledProblems | None = None
 
     @property
     def store(self) -> str:
@@ -120,6 +123,9 @@ def _follower(
     import torch.distributed as dist
 
     rank = dist.get_rank()
+    sampler: Sampler | None = None
+    if run.sampled is not None and isinstance(run.config, GeneratorConfig):
+        sampler = sampler_of(run.sampled, run.config, directory, rank)
     tracker = tracker_of(
         rank=rank,
         following=run.following,
@@ -139,6 +145,7 @@ def _follower(
         progress=Progress(job=run.job, steps=steps, is_silent=rank > 0),
         tracker=tracker,
         work=work_of(task.model),
+        sampler=sampler,
     )
 
 
@@ -182,6 +189,8 @@ def _finish(run: Run, follower: Follower, directory: Directory) -> dict[str, Any
         follower.record(reward_numbers(index, margins, run.config))
     else:
         follower.record(follower.look(len(index)))
+        follower.sample()
+        follower.tell_sampled()
     last = history.looks[-1] if history.looks else {}
     rows = np.concatenate(follower.task.units)
     summary: dict[str, Any] = {
@@ -190,6 +199,7 @@ def _finish(run: Run, follower: Follower, directory: Directory) -> dict[str, Any
         "steps": len(history.steps),
         "final_loss": history.losses[-1],
         **({"held_out_loss": last["held_out/loss"]} if "held_out/loss" in last else {}),
+        **sampled_of(last),
         **(held_out.metrics if held_out else {}),
     }
     training = summary | history.to_json()

@@ -25,6 +25,7 @@ from codeprm.training.following import (
 )
 from codeprm.training.looks import look, loss_weights
 from codeprm.training.packing import packing_of
+from codeprm.training.sampled import PASS_AT_1, Sampler
 from codeprm.training.trackers import NoTracker, Series, Tracker, start_tracker
 
 
@@ -42,6 +43,7 @@ class Follower:
     progress: Progress
     tracker: Tracker
     work: Work
+    sampler: Sampler | None = None
 
     def tell(self, report: StepReport) -> int:
         """Record a step; how many are done."""
@@ -65,6 +67,7 @@ class Follower:
         every = self.scaling.checkpoint_every
         if is_look_due(done, every=following.evaluate_every, checkpoint_every=every):
             self.record(self.look(following.evaluate_rows))
+            self.sample()
 
     def look(self, n_rows: int) -> dict[str, float]:
         """At most so many held-out rows; every rank must call it."""
@@ -75,12 +78,29 @@ class Follower:
 
     def record(self, numbers: Mapping[str, float]) -> None:
         """A look's numbers, after the steps that are done."""
-        done = len(self.history.steps)
+        self._tell_look(len(self.history.steps), numbers)
+
+    def sample(self) -> None:
+        """Complete held-out problems, if that is asked for; what came of them is told later."""
+        done, unjudged = len(self.history.steps), self.history.unjudged
+        if self.sampler is None or done in unjudged or self.history.knows(done, PASS_AT_1):
+            return
+        self.tell_sampled()
+        unjudged[done] = self.sampler.programs(self.engine, self.task.model, done)
+        self.sampler.begin(done, unjudged[done])
+
+    def tell_sampled(self) -> None:
+        """What came of all that was completed so far; waits until it is judged."""
+        while self.sampler is not None and self.history.unjudged:
+            step, programs = next(iter(self.history.unjudged.items()))
+            self._tell_look(step, self.sampler.numbers(step, programs))
+            del self.history.unjudged[step]
+
+    def _tell_look(self, step: int, numbers: Mapping[str, float]) -> None:
         # a resumed run may be at the end already
-        if numbers and not any(seen["step"] == done for seen in self.history.looks):
-            self.history.looks.append({"step": done, **numbers})
-            self.tracker.write(done, numbers)
-            self.progress.tell_look(done, numbers)
+        if numbers and self.history.add_look(step, numbers):
+            self.tracker.write(step, numbers)
+            self.progress.tell_look(step, numbers)
 
 
 def tracker_of(

@@ -156,6 +156,8 @@ class History:
     steps: list[dict[str, float]] = field(default_factory=list)
     looks: list[dict[str, float]] = field(default_factory=list)
     """What was held out, now and then; `step` counts steps done."""
+    unjudged: dict[int, dict[str, str]] = field(default_factory=dict)
+    """By steps done, the programs of looks that are still with the judge, by problem id."""
 
     @property
     def losses(self) -> list[float]:
@@ -164,7 +166,21 @@ class History:
 
     def state(self) -> dict[str, Any]:
         """For a checkpoint."""
-        return {"steps": self.steps, "looks": self.looks}
+        return {"steps": self.steps, "looks": self.looks, "unjudged": self.unjudged}
+
+    def knows(self, step: int, name: str) -> bool:
+        """Whether a look after so many steps told this number."""
+        return any(seen["step"] == step and name in seen for seen in self.looks)
+
+    def add_look(self, step: int, numbers: Mapping[str, float]) -> bool:
+        """Numbers after so many steps, beside others of the same; False if they are known."""
+        seen = next((each for each in self.looks if each["step"] == step), None)
+        if seen is None:
+            self.looks.append({"step": step, **numbers})
+            return True
+        is_new = not numbers.keys() <= seen.keys()
+        seen.update(numbers)
+        return is_new
 
     def to_json(self) -> dict[str, Any]:
         """A list a number, one value a step; None where a step did not have it."""
@@ -199,7 +215,8 @@ class Progress:
     def tell_look(self, done: int, numbers: Mapping[str, float]) -> None:
         """What is held out, as a line."""
         if not self.is_silent:
-            parts = [f"{n.removeprefix('held_out/')} {v:.4f}" for n, v in numbers.items()]
+            shown = {n: f"{v:,}" if isinstance(v, int) else f"{v:.4f}" for n, v in numbers.items()}
+            parts = [f"{n.removeprefix('held_out/')} {text}" for n, text in shown.items()]
             logger.info("%s: held out after step %d: %s", self.job, done, ", ".join(parts))
 
 

@@ -26,6 +26,8 @@ from codeprm.training.config import Following
 FOLDER = "tensorboard"
 FLUSH_EVERY_S = 10.0
 IDENTITY_TAG = "codeprm_identity"
+HELD_OUT = "held_out/"
+LOOK_STEP = "held_out/step"
 
 logger = logging.getLogger("codeprm.train")
 
@@ -129,10 +131,16 @@ class WeightsAndBiases:
             resume="allow",
             config=dict(series.config),
         )
+        self._run.define_metric(f"{HELD_OUT}*", step_metric=LOOK_STEP)
+        self._last = 0
 
     def write(self, step: int, numbers: Mapping[str, float]) -> None:
-        # wandb drops steps that it has already: a resumed run tells them again, and alike
-        self._run.log(dict(numbers), step=step)
+        # wandb drops steps that it has already: a resumed run tells them again, and alike; what is
+        # held out has a count of steps of its own, since what is sampled is told late
+        is_look = any(name.startswith(HELD_OUT) for name in numbers)
+        told = {**numbers, LOOK_STEP: step} if is_look else dict(numbers)
+        self._last = max(self._last, step)
+        self._run.log(told, step=self._last)
 
     def save(self) -> None: ...
 
@@ -167,7 +175,9 @@ class MLflow:
 
         # one request a step
         now_ms = int(1000 * time.time())
-        metrics = [Metric(name, value, now_ms, step) for name, value in numbers.items()]
+        # pass@1: a name may have no @ there
+        named = {name.replace("@", "_at_"): value for name, value in numbers.items()}
+        metrics = [Metric(name, value, now_ms, step) for name, value in named.items()]
         self._client.log_batch(self._run_id, metrics=metrics)
 
     def save(self) -> None: ...

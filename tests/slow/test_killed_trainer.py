@@ -2,7 +2,8 @@
 
 Two runs of one configuration, in float32 on CPU, their output directories of one name: one is left
 alone, of the other a worker is killed between two checkpoints. Every tensor of the two models must
-be equal bit for bit, and so must every loss that was told.
+be equal bit for bit, and so must every number that was told of what is held out, what was sampled
+before the kill and judged after it among them.
 """
 
 from __future__ import annotations
@@ -13,15 +14,18 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 import ray
 
 from codeprm.distributed.train import train_generator
-from codeprm.records import Problem, Solution
+from codeprm.records import Case, Problem, Solution
+from codeprm.sandbox.levels import Level
 from codeprm.training.config import GeneratorConfig, Optimization, Scaling, Shape
-from tests.rows import problem_row, solution_row, write_directory
+from codeprm.training.sample_options import SampleOptions
+from tests.rows import case_rows, problem_row, solution_row, write_directory
 
 pytestmark = pytest.mark.timeout(900)
 # 12 steps an epoch, so a checkpoint of every 5 falls inside of one
@@ -37,6 +41,7 @@ CONFIG = GeneratorConfig(
     held_out=0.2,
     optimization=Optimization(learning_rate=5e-3, epochs=12.0, effective_batch=4, warmup_steps=2),
 )  # fmt: skip
+SAMPLING = SampleOptions(sample_problems=4, sample_tokens=24, sandbox_floor=Level.F3)
 
 
 @pytest.fixture(scope="module")
@@ -54,8 +59,14 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> str:
         for number, problem in enumerate(problems)
         for i in range(3)
     ]
+    cases = [
+        case
+        for number, problem in enumerate(problems)
+        for case in case_rows(problem.problem_id, [("", f"{number}\n")])
+    ]
     folder = tmp_path_factory.mktemp("data")
-    return write_directory(folder / "data", [*problems, *solutions], (Problem, Solution))
+    rows = [*problems, *solutions, *cases]
+    return write_directory(folder / "data", rows, (Problem, Solution, Case))
 
 
 def kill_after_checkpoint(out: Path, killed: list[int]) -> None:
@@ -83,11 +94,17 @@ def test_a_killed_worker_leaves_no_trace_in_the_model(
 
     scaling = dataclasses.replace(SCALING, zero_stage=stage)
     calm, harmed = tmp_path / "calm/model", tmp_path / "harmed/model"
-    train_generator(data=data, out=str(calm), config=CONFIG, scaling=scaling)
+    given: dict[str, Any] = {
+        "data": data,
+        "config": CONFIG,
+        "scaling": scaling,
+        "sampling": SAMPLING,
+    }
+    train_generator(out=str(calm), **given)
     killed: list[int] = []
     killer = threading.Thread(target=kill_after_checkpoint, args=(harmed, killed), daemon=True)
     killer.start()
-    train_generator(data=data, out=str(harmed), config=CONFIG, scaling=scaling)
+    train_generator(out=str(harmed), **given)
     killer.join()
     assert killed, "the run ended before a worker could be killed"
 
@@ -98,6 +115,7 @@ def test_a_killed_worker_leaves_no_trace_in_the_model(
     told = [json.loads((out / "training.json").read_text()) for out in (calm, harmed)]
     for name in ("losses", "held_out", "steps"):
         assert told[0][name] == told[1][name]
+    assert all("held_out/pass@1" in look for look in told[1]["held_out"])
     assert len(told[1]["losses"]) == told[1]["steps"]
     # a second event file: the killed run went on with its series
     assert len(list((calm / "tensorboard").iterdir())) == 1

@@ -145,8 +145,10 @@ def test_cpu_has_no_peak_and_memory_is_the_process() -> None:
 
 
 def test_history_comes_back_from_a_checkpoint_and_tells_columns() -> None:
-    history = History([{"loss": 2.0, "grad_norm": 1.0}], [{"step": 1, "held_out/loss": 3.0}])
+    looks = [{"step": 1, "held_out/loss": 3.0}]
+    history = History([{"loss": 2.0, "grad_norm": 1.0}], looks, {1: {"problem": "print(1)"}})
     again = History(**history.state())
+    assert again == history
     again.steps.append({"loss": 1.0, "mfu": 0.5})
     assert again.losses == [2.0, 1.0]
     assert again.to_json() == {

@@ -146,6 +146,7 @@ def test_wandb_goes_on_with_the_run_of_the_directory(
     calls: list[Any] = []
     run = SimpleNamespace(
         log=lambda numbers, step: calls.append((step, numbers)),
+        define_metric=lambda name, step_metric: calls.append((name, step_metric)),
         finish=lambda: calls.append("end"),
     )
     wandb: Any = ModuleType("wandb")
@@ -158,12 +159,19 @@ def test_wandb_goes_on_with_the_run_of_the_directory(
     monkeypatch.setitem(sys.modules, "wandb", wandb)
     tracker = start_tracker(Following(tracker="wandb"), series(out))
     tracker.write(3, {"loss": 1.0})
+    # known late: wandb would drop a lower step
+    tracker.write(2, {"held_out/pass@1": 0.5})
     tracker.close()
     begun, *rest = calls
     assert begun["id"] == open_directory(out).identity
     assert begun["resume"] == "allow"
     assert begun["config"] == {"max_length": 8}
-    assert rest == [(3, {"loss": 1.0}), "end"]
+    assert rest == [
+        ("held_out/*", "held_out/step"),
+        (3, {"loss": 1.0}),
+        (3, {"held_out/pass@1": 0.5, "held_out/step": 2}),
+        "end",
+    ]
 
 
 class FakeMlflow:
@@ -198,7 +206,7 @@ class FakeMlflow:
         self.metrics += [(run_id, name, value, step) for name, value, _, step in metrics]
 
     def set_terminated(self, run_id: str) -> None:
-        assert self.metrics == [("r0", "loss", 1.0, 4)]
+        assert self.metrics == [("r0", "loss", 1.0, 4), ("r0", "held_out/pass_at_1", 0.5, 2)]
 
 
 def test_mlflow_finds_the_run_of_the_directory_again(
@@ -215,6 +223,7 @@ def test_mlflow_finds_the_run_of_the_directory_again(
     for _ in range(2):
         tracker = start_tracker(Following(tracker="mlflow"), series(out, start=3))
         tracker.write(4, {"loss": 1.0})
+        tracker.write(2, {"held_out/pass@1": 0.5})
         tracker.close()
     assert len(FakeMlflow.runs) == 1
     assert caplog.records == []
