@@ -158,7 +158,7 @@ def follower_of(history: History, sampler: Any) -> Any:
     task: Any = type("Task", (), {"model": None})
     return Follower(
         config=CONFIG, scaling=nothing, following=nothing, task=task, engine=None,
-        corpus=nothing, history=history, tracker=Told(), work=nothing, sampler=sampler,
+        index=nothing, history=history, tracker=Told(), work=nothing, sampler=sampler,
         progress=Progress(job="train_generator", steps=10, is_silent=True),
     )  # fmt: skip
 
