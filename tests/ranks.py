@@ -27,10 +27,11 @@ from codeprm.training.engine import (
     train,
 )
 from codeprm.training.generator import GeneratorObjective
+from codeprm.training.loading import load_batch
 from codeprm.training.models import new_generator
 from codeprm.training.orm import RewardObjective
 from codeprm.training.packed_models import packed_classifier_module, packed_generator_module
-from codeprm.training.packing import Packing, pack_steps
+from codeprm.training.packing import Packing
 
 STEPS = 6
 SHAPE = Shape(vocab_size=40, hidden_size=32, layers=2, heads=4, kv_heads=2, intermediate_size=48)
@@ -52,7 +53,7 @@ def corpus(n_problems: int = 8, n_programs: int = 4) -> Corpus:
     n = len(rows)
     return Corpus(
         ids=np.concatenate(rows).astype(np.uint16),
-        starts=np.concatenate([[0], np.cumsum([len(row) for row in rows])]),
+        lengths=np.array([len(row) for row in rows]),
         prompt_lengths=np.array([len(prompts[problem]) for problem in problems]),
         problems=problems,
         labels=np.arange(n) % 2,
@@ -70,13 +71,12 @@ def started(kind: str, data: Corpus, packing: Packing) -> tuple[Any, Any, Any]:
     model = new_generator(SHAPE, SHAPE.vocab_size, 0, "float32")
     longest = int(data.lengths.max())
     if kind == "generator":
-        return model, packed_generator_module(model, longest=longest), GeneratorObjective(
-            data, packing
-        )  # fmt: skip
+        module = packed_generator_module(model, longest=longest)
+        return model, module, GeneratorObjective(packing)
     model.config.num_labels = 2
     classifier = Starcoder2ForSequenceClassification(model.config)
     module = packed_classifier_module(classifier, with_lm=False, longest=longest)
-    objective = RewardObjective(data, OrmConfig(model="", losses={"ce": 1.0}), packing)
+    objective = RewardObjective(OrmConfig(model="", losses={"ce": 1.0}), packing)
     return classifier, module, objective
 
 
@@ -102,8 +102,8 @@ def trained(kind: str, workers: int, stage: int) -> tuple[list[StepReport], dict
     engine = start_engine(module, settings, OPTIMIZATION.weight_decay)
     division = Division(OPTIMIZATION.effective_batch, workers, 1)
     plan = plan_steps(units_of(kind, data), data.lengths, steps=STEPS, division=division, seed=0)
-    packed = pack_steps(plan, data, packing)
-    reports = train(engine, objective, packed, start=0, steps=STEPS, optimization=OPTIMIZATION)
+    batches = (load_batch(step, data.take, packing) for step in plan)
+    reports = train(engine, objective, batches, start=0, steps=STEPS, optimization=OPTIMIZATION)
     return list(_finite(reports)), full_weights(engine, model)
 
 
