@@ -37,22 +37,27 @@ class Sizes(NamedTuple):
     budget: int
 
 
+def new_module(name: str, shape: Shape, sizes: Sizes, *, seed: int) -> Any:
+    """The module that an arm drives, over a fresh classifier."""
+    from transformers import AutoModelForSequenceClassification
+
+    model = new_model(AutoModelForSequenceClassification, shape, seed=seed, num_labels=2)
+    if name == "padded":
+        return classifier_module(model, with_lm=False)
+    return packed_classifier_module(model, with_lm=False, longest=sizes.pad_to)
+
+
 class Arm:
     """One way to compute steps, with a model and an optimizer of its own."""
 
     def __init__(self, name: str, shape: Shape, sizes: Sizes, *, rate: float, seed: int) -> None:
         import torch
-        from transformers import AutoModelForSequenceClassification
 
         self.name, self.sizes = name, sizes
         self.device = torch.device("cpu")
-        model = new_model(AutoModelForSequenceClassification, shape, seed=seed, num_labels=2)
-        self.module = (
-            classifier_module(model, with_lm=False)
-            if name == "padded"
-            else packed_classifier_module(model, with_lm=False, longest=sizes.pad_to)
-        )
-        self.optimizer = torch.optim.AdamW(model.parameters(), lr=rate, betas=(0.9, 0.95))
+        self.module = new_module(name, shape, sizes, seed=seed)
+        parameters = self.module.parameters()
+        self.optimizer = torch.optim.AdamW(parameters, lr=rate, betas=(0.9, 0.95))
 
     def __call__(self, *given: Any) -> Any:
         """As an engine: what `packed_outputs` asks."""
@@ -64,14 +69,18 @@ class Arm:
         counts = counts_of_step([targets_of(corpus, own) for own in passes], weights=LOSSES)
         self.optimizer.zero_grad()
         total = 0.0
-        for own in passes:
+        for index, own in enumerate(passes, 1):
             targets = targets_of(corpus, own)
             margins = self.margins(corpus, own)
             loss = step_loss(margins, targets, weights=LOSSES, step_counts=counts)
-            loss.backward()
+            self.backward(loss, is_last=index == len(passes))
             total += float(loss.detach())
         self.optimizer.step()
         return total
+
+    def backward(self, loss: Any, *, is_last: bool) -> None:
+        """Of one pass."""
+        loss.backward()
 
     def passes(self, corpus: Corpus, rows: Indices) -> list[Indices]:
         """The rows of each forward pass."""
@@ -97,13 +106,13 @@ class Arm:
 
         if self.name in ("packed", "shared"):
             return packed_outputs(self, corpus, rows, NO_ROWS, share=self.name == "shared")[0]
-        ids = torch.from_numpy(padded(corpus, rows))
-        ends = torch.from_numpy(corpus.lengths[rows] - 1)
+        ids = torch.from_numpy(padded(corpus, rows)).to(self.device)
+        ends = torch.from_numpy(corpus.lengths[rows] - 1).to(self.device)
         if self.name == "padded":
             return self.module(ids, ends, ids)[0]
         # the layers compute the padding, the attention does not
         length = ids.shape[1]
         ids = torch.nn.functional.pad(ids, (0, self.sizes.pad_to - length))
         families = (FamilySpans(Span(0, 0), (Span(0, length),)),)
-        positions = torch.arange(self.sizes.pad_to)[None]
+        positions = torch.arange(self.sizes.pad_to, device=self.device)[None]
         return self.module(ids, positions, ends, ends, ends, ends, families)[0]

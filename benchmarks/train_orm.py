@@ -114,9 +114,9 @@ class Turn(NamedTuple):
 
 def timed_rounds(args: Args, texts: Texts) -> list[dict[str, Turn]]:
     """Arms in turn, another one first in each round; one step of few rows before all, untimed."""
-    every = chosen_problems(texts, None, programs=args.programs, seed=args.seed)
-    corpus = corpus_of(every, texts, REFERENCE_LENGTH)
-    rows = np.flatnonzero(np.isin(corpus.problems, typical_problems(corpus, args.problems)))
+    corpus, rows = rows_of_typical_problems(
+        texts, problems=args.problems, programs=args.programs, seed=args.seed
+    )
     shape = wide(args.hidden, args.layers)
     sizes = Sizes(REFERENCE_LENGTH, args.micro_batch, args.budget)
     arms = [Arm(name, shape, sizes, rate=1e-5, seed=args.seed) for name in ARMS]
@@ -126,6 +126,15 @@ def timed_rounds(args: Args, texts: Texts) -> list[dict[str, Turn]]:
         {arm.name: timed(arm, corpus, rows) for arm in arms[first:] + arms[:first]}
         for first in (number % len(arms) for number in range(args.rounds))
     ]
+
+
+def rows_of_typical_problems(
+    texts: Texts, *, problems: int, programs: int, seed: int
+) -> tuple[Corpus, Indices]:
+    """All texts, and which of them are of problems with few tokens and with many."""
+    every = chosen_problems(texts, None, programs=programs, seed=seed)
+    corpus = corpus_of(every, texts, REFERENCE_LENGTH)
+    return corpus, np.flatnonzero(np.isin(corpus.problems, typical_problems(corpus, problems)))
 
 
 def typical_problems(corpus: Corpus, n: int) -> Indices:
