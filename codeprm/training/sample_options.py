@@ -20,7 +20,8 @@ class SampleOptions:
     """Held-out problems that each look has the model complete once, to run the programs on the
     problems' tests; 0: none."""
     sample_tokens: int = 512
-    """Longest of these completions, in tokens; a look takes as many forward passes."""
+    """Longest of these completions, in tokens; training stops for as many forward passes for each
+    16 problems of a worker."""
     sample_temperature: float = 0.8
     """Temperature they are drawn at; 0 is greedy."""
     sample_top_p: float = 0.95
