@@ -2,17 +2,13 @@
 
 Every rank saves its share to its own disk, which the step loop waits for; Ray Train uploads the
 shares in a thread of each worker and registers a checkpoint when all ranks' are there, so one that
-is cut short never counts (`codeprm.training.uploads`). A run that begins or goes on first deletes
-what a killed one left: local folders, and checkpoints in the store that were never registered.
-
-Which checkpoints there are is in a small file that Ray Train writes anew in place, before it
-deletes the oldest one. Should that end half-way, what the file was before names the very
-checkpoints that are there: `KeepList` keeps a copy, `restore_list` puts it back.
+is cut short never counts (`codeprm.training.uploads`). No other is begun until it is. A run that
+begins or goes on first deletes what a killed one left: local folders, and checkpoints in the store
+that were never registered.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,25 +18,18 @@ from typing import Any
 import pyarrow.fs as pafs
 import ray
 from ray.train import Checkpoint, CheckpointConsistencyMode, CheckpointUploadMode
-from ray.train.v2._internal.constants import CHECKPOINT_MANAGER_SNAPSHOT_FILENAME as LIST
 from ray.train.v2._internal.execution import context as ray_train_context
-from ray.train.v2.api.callback import UserCallback
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from codeprm.errors import UserError
-from codeprm.tables import Directory
 from codeprm.training.engine import load_checkpoint, save_checkpoint
 from codeprm.training.following import History
-from codeprm.training.prepare import WORK
 from codeprm.training.room import needs_room
 from codeprm.training.uploads import Uploads, sweep
 
 # what Ray Train's names of a checkpoint's folder begin with
 FOLDERS = "checkpoint_"
-LIST_COPY = f"{LIST}.before"
 SWEEP_TIMEOUT_S = 60.0
-
-logger = logging.getLogger(__name__)
 
 
 class Checkpoints:
@@ -69,7 +58,8 @@ class Checkpoints:
         return History(**state["history"])
 
     def save(self, engine: Any, history: History) -> None:
-        """Save, and begin to upload; waits for the upload before. Every rank must call."""
+        """Save, and begin to upload, once the one before is registered. Every rank must call."""
+        self.finish()
         with self._uploads.staged() as folder:
             with needs_room("a checkpoint", folder):
                 save_checkpoint(engine, folder, {"history": history.state()})
@@ -83,8 +73,10 @@ class Checkpoints:
             )
 
     def finish(self) -> None:
-        """Wait until all of this rank's checkpoints are uploaded; raises what ended an upload."""
+        """Wait until all checkpoints are registered; raises what ended this rank's upload."""
         self._uploads.wait()
+        # answers when all ranks' reports so far are taken in
+        self._registered()
 
     def _upload(self, checkpoint: Checkpoint, name: str) -> Checkpoint:
         def copy() -> Checkpoint:
@@ -92,6 +84,13 @@ class Checkpoints:
 
         with no_traceback():
             return self._uploads.carry(Path(checkpoint.path), copy)
+
+    def _registered(self) -> set[str]:
+        """Names of the checkpoints that are kept."""
+        reported = ray.train.get_all_reported_checkpoints(
+            consistency_mode=CheckpointConsistencyMode.COMMITTED
+        )
+        return {Path(each.checkpoint.path).name for each in reported}
 
     def _sweep(self) -> None:
         context = ray.train.get_context()
@@ -101,10 +100,7 @@ class Checkpoints:
             self._sweep_store()
 
     def _sweep_store(self) -> None:
-        reported = ray.train.get_all_reported_checkpoints(
-            consistency_mode=CheckpointConsistencyMode.COMMITTED
-        )
-        kept = {Path(each.checkpoint.path).name for each in reported}
+        kept = self._registered()
         fs, root = self._storage.storage_filesystem, self._storage.experiment_fs_path
         for info in fs.get_file_info(pafs.FileSelector(root)):
             is_one = info.type == pafs.FileType.Directory and info.base_name.startswith(FOLDERS)
@@ -133,52 +129,3 @@ def sweep_nodes(store: str) -> None:
     swept = [task.options(scheduling_strategy=each).remote(store) for each in here]
     # a machine that is lost meanwhile keeps its folders, and the run its error
     ray.wait(swept, num_returns=len(swept), timeout=SWEEP_TIMEOUT_S)
-
-
-class KeepList(UserCallback):
-    """Copies the list of checkpoints of the run `name` whenever it has changed."""
-
-    def __init__(self, directory: Directory, name: str) -> None:
-        self._directory, self._name = directory, name
-
-    def after_report(self, run_context: Any, metrics: Any, checkpoint: Checkpoint | None) -> None:
-        """Called in Ray Train's controller, after the list is written and the oldest deleted."""
-        try:
-            data = _read(self._directory, self._name, LIST)
-            self._directory.write_bytes(data, WORK, self._name, LIST_COPY)
-        except OSError as error:
-            logger.warning("no copy of %s/%s: %s", self._name, LIST, error)
-
-
-def restore_list(directory: Directory, name: str) -> None:
-    """Before a run goes on: a list that is not whole becomes what it was before, or none."""
-    if LIST not in directory.list_names(WORK, name) or _is_whole(directory, name, LIST):
-        return
-    if LIST_COPY in directory.list_names(WORK, name) and _is_whole(directory, name, LIST_COPY):
-        directory.write_bytes(_read(directory, name, LIST_COPY), WORK, name, LIST)
-    else:
-        # it was the first, so there is no checkpoint to go on from
-        directory.delete(WORK, name, LIST)
-
-
-def other_runs(directory: Directory, name: str) -> list[str]:
-    """Runs in a directory that have checkpoints, if `name` has none."""
-    infos = directory.fs.get_file_info(
-        pafs.FileSelector(directory.path(WORK), allow_not_found=True)
-    )
-    names = [info.base_name for info in infos if info.type == pafs.FileType.Directory]
-    having = [each for each in names if LIST in directory.list_names(WORK, each)]
-    return [] if name in having else sorted(having)
-
-
-def _is_whole(directory: Directory, name: str, file: str) -> bool:
-    try:
-        json.loads(_read(directory, name, file))
-    except ValueError:
-        return False
-    return True
-
-
-def _read(directory: Directory, name: str, file: str) -> bytes:
-    with directory.fs.open_input_stream(directory.path(WORK, name, file)) as stream:
-        return bytes(stream.read())

@@ -29,7 +29,8 @@ from ray.train import (
 )
 from ray.train.torch import TorchConfig, TorchTrainer
 
-from codeprm.distributed.checkpoints import KeepList, other_runs, restore_list, sweep_nodes
+from codeprm.distributed.checkpoints import sweep_nodes
+from codeprm.distributed.oversight import Oversight, other_runs, restore_list
 from codeprm.distributed.run import run_stage
 from codeprm.distributed.sampled import survey
 from codeprm.distributed.session import connect, require_shared
@@ -53,6 +54,7 @@ from codeprm.versions import versions
 
 DEFAULT_FOLLOWING = Following()
 DEFAULT_SAMPLING = SampleOptions()
+POLL_S = "0.5"
 Value = TypeVar("Value")
 
 logger = logging.getLogger(__name__)
@@ -153,6 +155,8 @@ def _in_a_worker(prepare: Callable[[], Value]) -> Value:
 def _fit(run: Run, directory: Directory) -> dict[str, Any]:
     # every line that a worker prints would come twice
     os.environ.setdefault("RAY_TRAIN_ENABLE_PRINT_PATCH", "0")
+    # a checkpoint is registered, and a lost worker seen, that soon
+    os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", POLL_S)
     name = f"run-{directory.identity}-{fits(run.config, run.scaling)}"
     restore_list(directory, name)
     if others := other_runs(directory, name):
@@ -199,7 +203,7 @@ def _trainer(run: Run, directory: Directory, name: str) -> TorchTrainer:
             storage_filesystem=directory.fs,
             failure_config=FailureConfig(max_failures=scaling.max_failures),
             checkpoint_config=CheckpointConfig(num_to_keep=scaling.checkpoints_kept),
-            callbacks=[KeepList(directory, name)],
+            callbacks=[Oversight(directory, name)],
             logging_config=LoggingConfig(log_level="WARNING"),
         ),
     )

@@ -44,6 +44,8 @@ class Uploads:
 
     def wait(self) -> None:
         """Until nothing is on its way; raises what ended the last upload."""
+        if not self._idle.is_set():
+            logger.info("training waits for a checkpoint that is still being uploaded")
         self._idle.wait()
         if self._failure is not None:
             raise self._failure
@@ -51,10 +53,8 @@ class Uploads:
     @contextmanager
     def staged(self) -> Iterator[Path]:
         """An empty local folder to fill and hand to `carry`, once the one before is carried."""
-        if not self._idle.is_set():
-            logger.info("training waits for the checkpoint before, which is still being uploaded")
         self.wait()
-        folder = Path(tempfile.mkdtemp(prefix=_prefix(self.store)))
+        folder = Path(tempfile.mkdtemp(prefix=prefix_of(self.store)))
         self._idle.clear()
         try:
             yield folder
@@ -106,10 +106,10 @@ class Uploads:
 
 def sweep(store: str) -> None:
     """Delete what killed processes of a run left on this machine's disk; none may be running."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{_prefix(store)}*"):
+    for folder in Path(tempfile.gettempdir()).glob(f"{prefix_of(store)}*"):
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _prefix(store: str) -> str:
-    """Of the names of a run's local folders: runs of one configuration may share a machine."""
+def prefix_of(store: str) -> str:
+    """What the names of a run's local folders begin with, on a machine that it may share."""
     return f"codeprm-checkpoint-{hashlib.sha256(store.encode()).hexdigest()[:16]}-"

@@ -1,28 +1,33 @@
-"""Checkpoints through Ray Train as it is, of an engine that saves a word: no model, no step."""
+"""Checkpoints through Ray Train as it is, most of an engine that has neither model nor steps."""
 
 from __future__ import annotations
 
 import errno
-import hashlib
 import json
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ray.train import TrainingFailedError
 
 from codeprm.distributed import train
-from codeprm.distributed.checkpoints import LIST, LIST_COPY, other_runs, restore_list
+from codeprm.distributed.oversight import LIST, LIST_COPY, other_runs, restore_list
 from codeprm.distributed.train_worker import Run
 from codeprm.errors import ConfigError, DataError
 from codeprm.tables import Directory, start_directory
-from codeprm.training.config import GeneratorConfig, Scaling
+from codeprm.training.config import GeneratorConfig, Optimization, Scaling
 from codeprm.training.prepare import WORK
+from codeprm.training.uploads import prefix_of
+from tests.interrupted import GENERATOR, folders_left, series, solutions_in
 
 SCALING = Scaling(
-    workers=2, gpus=0.0, cpus=1.0, threads=1, zero_stage=0, checkpoints_kept=2, max_failures=0
+    workers=2, gpus=0.0, cpus=1.0, threads=1, zero_stage=0, checkpoints_kept=2, max_failures=3
 )
+# 12 steps
+OPTIMIZATION = Optimization(learning_rate=2e-3, epochs=1.0, effective_batch=4, warmup_steps=2)
 
 
 class Engine:
@@ -69,9 +74,8 @@ def fitted(
 
 
 def staged(run: Run) -> list[Path]:
-    """Local folders of the run; the name as `uploads` makes it."""
-    word = hashlib.sha256(run.store.encode()).hexdigest()[:16]
-    return list(Path(tempfile.gettempdir()).glob(f"codeprm-checkpoint-{word}-*"))
+    """Local folders of the run."""
+    return folders_left(Path(run.out))
 
 
 def stored(run: Run) -> list[Path]:
@@ -138,8 +142,7 @@ def test_a_run_goes_on_from_the_last_whole_checkpoint_and_sweeps_the_rest(
     (whole,) = stored(run)
     half = whole.with_name("checkpoint_half")
     half.mkdir()
-    word = hashlib.sha256(run.store.encode()).hexdigest()[:16]
-    tempfile.mkdtemp(prefix=f"codeprm-checkpoint-{word}-")
+    tempfile.mkdtemp(prefix=prefix_of(run.store))
     assert len(staged(run)) == 1
     # the list was being written when the run was killed
     (file,) = Path(run.store).glob(f"run-*/{LIST}")
@@ -151,7 +154,7 @@ def test_a_run_goes_on_from_the_last_whole_checkpoint_and_sweeps_the_rest(
     assert not staged(run)
 
 
-def test_a_disk_that_is_full_during_an_upload_keeps_the_checkpoint_before(
+def test_a_disk_that_is_full_during_an_upload_ends_the_run_and_keeps_the_checkpoint_before(
     tmp_path: Path, ray_local: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run, directory = run_of(tmp_path)
@@ -160,6 +163,8 @@ def test_a_disk_that_is_full_during_an_upload_keeps_the_checkpoint_before(
     def steps(checkpoints: Any, engine: Any, history: Any, storage: Any) -> dict[str, Any]:
         import ray.train
 
+        with (tmp_path / "tries").open("a") as tries:
+            tries.write("a try of a rank\n")
         save(checkpoints, engine, history, 1)
         checkpoints.finish()
         if ray.train.get_context().get_world_rank() == 0:
@@ -175,6 +180,8 @@ def test_a_disk_that_is_full_during_an_upload_keeps_the_checkpoint_before(
     with pytest.raises(DataError, match=f"no room for a checkpoint: the disk of {run.store}"):
         fitted(steps, run, directory, monkeypatch)
     assert listed(run) == [1]
+    # it is not tried again
+    assert len((tmp_path / "tries").read_text().splitlines()) == SCALING.workers
     assert not staged(run)
 
 
@@ -227,3 +234,32 @@ def test_checkpoints_that_do_not_fit_are_named_until_the_run_has_its_own(tmp_pat
     assert other_runs(directory, "run-a-4x1-fp32") == ["run-a-2x1-fp32"]
     directory.write_bytes(b"{}", WORK, "run-a-4x1-fp32", LIST)
     assert other_runs(directory, "run-a-4x1-fp32") == []
+
+
+def test_packing_may_change_between_a_run_and_its_resumption_and_workers_begin_anew(
+    tmp_path: Path, ray_local: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    data, out = solutions_in(tmp_path / "data"), tmp_path / "out"
+    config = replace(GENERATOR.config, optimization=OPTIMIZATION)
+    scaling = replace(GENERATOR.scaling, checkpoint_every=8, max_failures=0)
+
+    def fit(scaling: Scaling) -> None:
+        train.train_generator(data=data, out=str(out), config=config, scaling=scaling)
+
+    # what stands in the way of the finished model ends each run after its last step
+    (out / "model.safetensors").mkdir(parents=True)
+    with pytest.raises(TrainingFailedError):
+        fit(scaling)
+    repacked = replace(scaling, packing="packed", tokens_per_pass=256, threads=2)
+    with pytest.raises(TrainingFailedError):
+        fit(repacked)
+    assert "begins anew" not in caplog.text
+    (out / "model.safetensors").rmdir()
+    fit(replace(repacked, workers=1))
+    assert "begins anew" in caplog.text
+
+    whole, resumed, anew = series(out)
+    assert [*whole] == [*anew] == [*range(1, 13)]
+    assert [*resumed] == [9, 10, 11, 12]
+    assert [*resumed.values()] == pytest.approx([whole[step] for step in resumed], rel=1e-5)
+    assert [*anew.values()] == pytest.approx([*whole.values()], rel=1e-5)

@@ -1,0 +1,74 @@
+"""Loss of a node that holds one of two workers: its place is taken, and the model is the same.
+
+The nodes are raylets on this machine, each with room for one worker. The one that is lost is
+killed whole, raylet and all that it started.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+import ray
+from ray.cluster_utils import Cluster
+
+from codeprm.distributed.train import train_generator
+from tests.interrupted import (
+    ENVIRONMENT,
+    GENERATOR,
+    listed,
+    require_equal,
+    train_workers,
+    wait_for,
+)
+
+pytestmark = pytest.mark.timeout(900)
+
+
+@pytest.fixture
+def cluster() -> Iterator[Cluster]:
+    """The driver's node and two more, one of them spare."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in ENVIRONMENT.items():
+            patch.setenv(name, value)
+        cluster = Cluster(
+            initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False}
+        )
+        for _ in range(2):
+            cluster.add_node(num_cpus=1)
+        ray.init(address=cluster.address, log_to_driver=False)
+        yield cluster
+        # the other way round a file stays that makes every later Ray look for this one
+        ray.shutdown()
+        cluster.shutdown()
+
+
+def raylet_of(node: object) -> psutil.Process:
+    (started,) = node.all_processes["raylet"]  # type: ignore[attr-defined]
+    return psutil.Process(started.process.pid)
+
+
+def test_a_lost_node_leaves_no_trace_in_the_model(
+    data: str, calm_generator: Path, tmp_path: Path, cluster: Cluster
+) -> None:
+    out = tmp_path / "harmed/model"
+    raylets = [raylet_of(node) for node in cluster.worker_nodes]
+    lost: list[int] = []
+
+    def lose() -> None:
+        wait_for(lambda: listed(out), what="checkpoint")
+        raylet = next(each for each in raylets if list(train_workers(each)))
+        for process in (*raylet.children(recursive=True), raylet):
+            process.kill()
+        lost.append(raylet.pid)
+
+    loser = threading.Thread(target=lose, daemon=True)
+    loser.start()
+    train_generator(data=data, out=str(out), config=GENERATOR.config, scaling=GENERATOR.scaling)
+    loser.join()
+    assert lost, "the run ended before a node could be lost"
+    assert sum(node["Alive"] for node in ray.nodes()) == 2
+    require_equal(calm_generator, out)
