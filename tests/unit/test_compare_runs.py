@@ -83,6 +83,7 @@ def test_no_common_problem_is_refused() -> None:
         compare_runs(run_with("abc", 1), run_with("xyz", 2))
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_written_report_reads_back_as_it_was_measured(tmp_path: Path) -> None:
     evaluation = evaluate(read_samples(SmallRun(tmp_path).write()), draws=20)
     out = Directory(str(tmp_path / "report"))

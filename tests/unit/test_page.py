@@ -22,12 +22,12 @@ from codeprm.evaluation.page.cautions import cautions
 from codeprm.evaluation.page.text import MAX_COLORED_CHARS, highlighted, one_line, visible
 from codeprm.evaluation.page.views import drop_words, listed, shown_programs
 from codeprm.evaluation.report import Report
-from tests.small_run import END_SCRIPT, small_report
+from tests.small_run import END_SCRIPT
 
 
 @pytest.fixture(scope="module")
-def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
-    return small_report(tmp_path_factory.mktemp("run"))
+def report(small: Report) -> Report:
+    return small
 
 
 @pytest.fixture(scope="module")

@@ -302,6 +302,7 @@ def test_costs_that_are_not_known_and_no_difference_read_well(tmp_path: Path) ->
     assert "orm over first: +0.00 (+0.00 to +0.00)" in text
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_the_method_of_the_intervals_is_asked_for_and_told(tmp_path: Path) -> None:
     inputs = Study(tmp_path).inputs()
     gains = {}

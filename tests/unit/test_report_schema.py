@@ -14,7 +14,7 @@ import pytest
 from codeprm.evaluation.measure import evaluate
 from codeprm.evaluation.report import Report, report_values
 from codeprm.evaluation.samples import read_samples
-from tests.small_run import SmallRun, small_report
+from tests.small_run import SmallRun
 
 SCHEMA: dict[str, Any] = json.loads(
     (resources.files("codeprm.evaluation") / "report.schema.json").read_text()
@@ -22,9 +22,9 @@ SCHEMA: dict[str, Any] = json.loads(
 
 
 @pytest.fixture(scope="module")
-def values(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def values(small: Report) -> dict[str, Any]:
     """With every part that a report can have."""
-    return plain(small_report(tmp_path_factory.mktemp("run")))
+    return plain(small)
 
 
 def plain(report: Report) -> dict[str, Any]:
@@ -72,5 +72,6 @@ def test_schema_refuses_what_a_reader_could_not_use(
 
 
 def test_schema_requires_what_a_reader_starts_with(values: dict[str, Any]) -> None:
-    for key in SCHEMA["required"]:
-        assert faults({name: value for name, value in values.items() if name != key})
+    required = SCHEMA["required"]
+    rest = {name: value for name, value in values.items() if name not in required}
+    assert faults(rest) == [f"{key!r} is a required property" for key in required]

@@ -25,6 +25,12 @@ from codeprm.training.trackers import (
 from tests.rows import write_directory
 
 
+@pytest.fixture(autouse=True)
+def no_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """tensorboardX looks for torch, whose import takes longer than all of these tests."""
+    monkeypatch.setitem(sys.modules, "torch", None)
+
+
 @pytest.fixture
 def out(tmp_path: Path) -> str:
     return write_directory(tmp_path / "orm", [], ())
