@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Iterable
 from pathlib import Path
@@ -46,6 +47,11 @@ def problem_row(name: str, *, difficulty: str = "EASY", starter_code: str = "") 
         n_solutions=0,
         provenance=(Provenance(dataset="test", revision="1", row=0),),
     )
+
+
+def judged_problem(entry_point: str | None = None) -> Problem:
+    """What a judge needs of a problem, for cases of a problem `p`."""
+    return dataclasses.replace(problem_row("p"), problem_id="p", entry_point=entry_point)
 
 
 def case_row(problem: Problem, index: int = 0) -> Case:

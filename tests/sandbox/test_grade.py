@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -9,26 +10,11 @@ import pytest
 from codeprm.judge.grade import grade
 from codeprm.records import Outcome, Problem, Verdict
 from codeprm.sandbox.runner import Sandbox
-from tests.rows import case_rows
+from tests.rows import case_rows, judged_problem
 
 
 def problem(entry_point: str | None) -> Problem:
-    return Problem(
-        problem_id="p",
-        name="p",
-        statement="",
-        starter_code="",
-        entry_point=entry_point,
-        difficulty="",
-        source="",
-        date=None,
-        time_limit_s=1.0,
-        memory_limit_mb=256,
-        compare="grade/1",
-        n_cases=3,
-        n_solutions=0,
-        provenance=(),
-    )
+    return dataclasses.replace(judged_problem(entry_point), time_limit_s=1.0)
 
 
 def verdict(

@@ -11,29 +11,11 @@ from codeprm.errors import DataError, SandboxError
 from codeprm.judge.checker import checker_fault, output_text
 from codeprm.judge.grade import encode_input, grade
 from codeprm.judge.verdict import MAX_DETAIL_CHARS, GradeOptions, judge
-from codeprm.records import Case, Label, Outcome, Problem, Trust
+from codeprm.records import Case, Label, Outcome, Trust
 from codeprm.sandbox.runner import Sandbox
 from codeprm.sandbox.runs import CallInput, RunResult, RunStatus, StdinInput
 from codeprm.sandbox.values import Opaque
-
-
-def problem(entry_point: str | None = None) -> Problem:
-    return Problem(
-        problem_id="p",
-        name="p",
-        statement="",
-        starter_code="",
-        entry_point=entry_point,
-        difficulty="",
-        source="",
-        date=None,
-        time_limit_s=2.0,
-        memory_limit_mb=256,
-        compare="grade/1",
-        n_cases=0,
-        n_solutions=0,
-        provenance=(),
-    )
+from tests.rows import judged_problem as problem
 
 
 def cases(*pairs: tuple[Any, Any]) -> list[Case]:
