@@ -9,7 +9,6 @@ tree is the driver's alone.
 from __future__ import annotations
 
 import threading
-from types import TracebackType
 from typing import Self
 
 import psutil
@@ -34,12 +33,7 @@ class MemoryWatch:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._stop.set()
         self._thread.join()
 

@@ -6,7 +6,6 @@ import logging
 import sys
 import time
 from collections import Counter
-from types import TracebackType
 from typing import Self
 
 logger = logging.getLogger(__name__)
@@ -29,12 +28,7 @@ class Progress:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._terminal and self._done > self._first:
             sys.stderr.write(f"\r\x1b[2K{self.line()}\n")
             sys.stderr.flush()

@@ -16,7 +16,6 @@ import json
 import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from codeprm.columns import schema_of
@@ -50,12 +49,7 @@ class PartWriter:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         for buffer in self._buffers.values():
             buffer.close()
 

@@ -16,7 +16,6 @@ import shutil
 import socket
 import tempfile
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from tests.sandbox.catalogue.row import Repeat
@@ -63,12 +62,7 @@ class Arena:
             self._bound(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM), address)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        at: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         for server in self._sockets:
             server.close()
         shutil.rmtree(self.root, ignore_errors=True)
