@@ -68,8 +68,7 @@ class Optimization:
     max_grad_norm: float = 1.0
     """Gradients are clipped to this norm."""
     attention_dropout: float = 0.0
-    """Share of attention dropped while training, instead of the checkpoint's own; above 0, packed
-    attention is computed program by program."""
+    """Share of attention dropped in training, in place of the checkpoint's; slow where packed."""
     seed: int = 0
     """Initial weights and the order of examples."""
 
