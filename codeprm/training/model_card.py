@@ -58,6 +58,8 @@ class CardFacts:
     """Where training started, a directory without its path; empty: new weights."""
     base_on_hub: bool
     max_length: int
+    attention_dropout: float | None
+    """What training dropped of attention; none where the trunk stayed or the model has its own."""
     data: Mapping[str, str]
     metrics: Mapping[str, float | int]
     calibration: Mapping[str, Any]
@@ -81,7 +83,8 @@ def card_facts(
     scratch = config.model == FROM_SCRATCH
     on_hub = not scratch and "://" not in config.model and not config.model.startswith(("/", "."))
     base = "" if scratch else config.model if on_hub else _last(config.model)
-    calibration = _json(folder / CALIBRATION_FILE)
+    calibration, exported = _json(folder / CALIBRATION_FILE), _json(folder / "config.json")
+    is_frozen = isinstance(config, OrmConfig) and config.trunk == "frozen"
     metrics = {
         text: value for name, text in METRICS.items() if (value := training.get(name)) is not None
     }
@@ -91,6 +94,7 @@ def card_facts(
         base=base,
         base_on_hub=on_hub,
         max_length=config.max_length,
+        attention_dropout=None if is_frozen else exported.get("attention_dropout"),
         data=data_facts(job, directory, training),
         metrics=metrics if training.get("held_out_examples", 1) else {},
         calibration={name: calibration[name] for name in CALIBRATION_FACTS if name in calibration},
@@ -154,7 +158,7 @@ def model_card(facts: CardFacts) -> str:
         calibration=facts.calibration,
         max_length=facts.max_length,
         place=json.dumps(facts.name),
-        dropout=_dropout(facts.config),
+        attention_dropout=facts.attention_dropout,
         config=json.dumps(facts.config, indent=1),
         versions=", ".join(f"{name} {version}" for name, version in facts.versions.items()),
     )
@@ -169,12 +173,6 @@ def front_matter(facts: CardFacts) -> dict[str, Any]:
         "tags": tags,
     }
     return front | ({"base_model": facts.base} if facts.base_on_hub else {})
-
-
-def _dropout(config: Mapping[str, Any]) -> str | None:
-    """What training dropped of attention; none where a trunk was not trained."""
-    is_frozen = config.get("trunk") == "frozen"
-    return None if is_frozen else f"{config['optimization']['attention_dropout']:g}"
 
 
 def _last(place: str) -> str:
