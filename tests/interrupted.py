@@ -29,7 +29,7 @@ WAIT_S = 300.0
 # so that a checkpoint is known of soon, and a run need not be long
 ENVIRONMENT = {"RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2"}
 
-# what the flags of `jobs/train_generator.py` make of the recipe: 12 steps an epoch
+# what the flags of `jobs/train_generator.py` make of the recipe: 11 steps an epoch
 FLAGS = {
     "max_length": 128, "epochs": 12.0, "effective_batch": 4, "micro_batch": 4, "held_out": 0.2,
     "checkpoint_every": 5,

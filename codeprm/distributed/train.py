@@ -14,7 +14,6 @@ import logging
 import os
 import time
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Any, TypeVar
 
 import ray
@@ -48,7 +47,7 @@ from codeprm.training.prepare import (
 from codeprm.training.resuming import fits
 from codeprm.training.room import is_full, no_room
 from codeprm.training.sample_options import SampleOptions
-from codeprm.training.sampled import SampledProblems, require_held_out
+from codeprm.training.sampled import require_held_out
 from codeprm.training.trackers import require_tracker
 from codeprm.versions import versions
 
@@ -73,8 +72,7 @@ def train_generator(
     require_held_out(sampling, config)
     run = Run(job="train_generator", out=out, config=config, scaling=scaling, following=following)
     model = {} if config.from_scratch else {"model": config.model}
-    draw = partial(survey, data, config, sampling) if sampling.sample_problems else None
-    return _train(run, {"data": data, **model}, source=data, draw=draw)
+    return _train(run, {"data": data, **model}, source=data, sampling=sampling)
 
 
 def train_orm(
@@ -100,7 +98,7 @@ def _train(
     inputs: Mapping[str, str],
     *,
     source: str,
-    draw: Callable[[], SampledProblems] | None = None,
+    sampling: SampleOptions = DEFAULT_SAMPLING,
 ) -> dict[str, Any]:
     require_tracker(run.following)
     run.scaling.micro_batches(run.config.optimization.effective_batch)
@@ -113,8 +111,9 @@ def _train(
         return manifest
     connect()
     started = time.monotonic()
-    if draw is not None:
-        run = dataclasses.replace(run, sampled=_in_a_worker(draw))
+    if sampling.sample_problems:
+        sampled = _in_a_worker(survey, source, run.config, sampling)
+        run = dataclasses.replace(run, sampled=sampled)
     if PART not in directory.committed():
         _prepare(run, source, directory)
     summary = _fit(run, directory)
@@ -136,15 +135,15 @@ def require_finished(path: str) -> None:
 
 
 def _prepare(run: Run, source: str, directory: Directory) -> None:
-    _in_a_worker(partial(prepare_tokenizer, open_directory(source), directory, run.config))
+    _in_a_worker(prepare_tokenizer, open_directory(source), directory, run.config)
     run_stage(tokenise_stage(source, run.out, run.config, workers=run.scaling.workers))
-    _in_a_worker(partial(finish_preparation, directory, run.config))
+    _in_a_worker(finish_preparation, directory, run.config)
 
 
-def _in_a_worker(prepare: Callable[[], Value]) -> Value:
+def _in_a_worker(function: Callable[..., Value], *arguments: Any) -> Value:
     """What comes before training, not in the driver: it may be a small machine."""
     try:
-        value: Value = ray.get(ray.remote(num_cpus=1)(prepare).remote())
+        value: Value = ray.get(ray.remote(num_cpus=1)(function).remote(*arguments))
         return value
     except ray.exceptions.RayTaskError as error:
         if isinstance(error.cause, UserError):
