@@ -17,13 +17,14 @@ from typing import Any
 
 import pyarrow.fs as pafs
 from ray.train import Checkpoint
-from ray.train.v2._internal.constants import CHECKPOINT_MANAGER_SNAPSHOT_FILENAME as LIST
+from ray.train.v2._internal.constants import CHECKPOINT_MANAGER_SNAPSHOT_FILENAME
 from ray.train.v2.api.callback import UserCallback
 
 from codeprm.errors import UserError
 from codeprm.tables import Directory
 from codeprm.training.prepare import WORK
 
+LIST = CHECKPOINT_MANAGER_SNAPSHOT_FILENAME
 LIST_COPY = f"{LIST}.before"
 
 logger = logging.getLogger(__name__)

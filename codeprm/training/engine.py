@@ -183,8 +183,7 @@ def train(
             return
         own_norm = _gradient_norm(engine)
         engine.step()
-        zero_norm = engine.get_global_grad_norm()
-        norm = own_norm if zero_norm is None else float(zero_norm)
+        norm = float(engine.get_global_grad_norm() or own_norm)
         if not math.isfinite(norm):
             yield Diverged(number, loss, norm, _culprits(batch, shares))
             return
@@ -248,9 +247,11 @@ def _gradients(
 
 
 def _gradient_norm(engine: Any) -> float:
-    """Of whole gradients, which only ZeRO-0 in float32 has, and whose norm DeepSpeed forgets."""
+    """Of whole gradients, where the optimizer keeps no norm itself: ZeRO-0 in float32."""
     import torch
 
+    if hasattr(engine.optimizer, "_global_grad_norm"):
+        return 0.0
     groups = engine.optimizer.param_groups
     gradients = [p.grad for group in groups for p in group["params"] if p.grad is not None]
     return float(torch.nn.utils.get_total_norm(gradients))
