@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from benchmarks.host import rounded
+from benchmarks.real_tables import Attempt, by_problem
 from codeprm.evaluation.best_of_n import Bools, Floats, Ints, ordered_pairs
 from codeprm.evaluation.bootstrap import NORMAL, at_shares, divide, sorted_columns, student
 from codeprm.evaluation.intervals import DRAWS, LEVEL, Interval, mean_interval
@@ -44,6 +45,50 @@ class Judged(NamedTuple):
         offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
         margin, length = self.margin[kept], self.length[kept]
         return Judged(margin, length, self.passed[kept], self.timed_out[kept], offsets)
+
+
+class Measured(NamedTuple):
+    """A fold's programs with their margins, those of held-out problems, seconds a stage."""
+
+    fold: int
+    judged: Judged
+    held_out: Judged | None
+    seconds: dict[str, float]
+    trained: dict[str, Any]
+
+
+def judged_of(attempts: Sequence[Attempt], margins: Mapping[str, float]) -> Judged:
+    """Attempts in the order of their problems; those without a margin come last in any order."""
+    problems = by_problem(attempts)
+    rows = [attempt for own in problems for attempt in own]
+    return Judged(
+        margin=np.array([margins.get(row.completion_id, -np.inf) for row in rows]),
+        length=np.array([len(row.program) for row in rows], dtype=np.float64),
+        passed=np.array([row.passed for row in rows], dtype=np.bool_),
+        timed_out=np.array([row.timed_out for row in rows], dtype=np.bool_),
+        offsets=np.cumsum([0, *map(len, problems)]).astype(np.int64),
+    )
+
+
+def fold_figures(one: Measured) -> dict[str, Any]:
+    """Of one fold, and of the problems that were held out of its training."""
+    found: dict[str, Any] = {
+        "fold": one.fold,
+        "n_programs": len(one.judged.passed),
+        "n_problems": len(one.judged.offsets) - 1,
+        "passed": rounded(float(one.judged.passed.mean())),
+        "unscored": int(np.isinf(one.judged.margin).sum()),
+        "seconds": {name: rounded(value) for name, value in one.seconds.items()},
+        "trained": one.trained,
+    }
+    for name, judged in (("test", one.judged), ("held_out", one.held_out)):
+        if judged is not None:
+            found[name] = {
+                "orm": rounded(global_auc(judged.margin, judged)),
+                "length": rounded(global_auc(-judged.length, judged)),
+                "orm_within": rounded(auc_within([judged.margin], [judged]).value),
+            }
+    return found
 
 
 def figures_of(folds: Sequence[Judged]) -> dict[str, Any]:

@@ -20,15 +20,13 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import numpy as np
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks import host
 from benchmarks.host import logger, rounded
-from benchmarks.real_figures import Judged, auc_within, figures_of, global_auc
+from benchmarks.real_figures import Measured, figures_of, fold_figures, judged_of
 from benchmarks.real_tables import (
     Attempt,
     by_problem,
@@ -61,6 +59,7 @@ MAX_S = 40 * 60
 HEAD_SIZE = 32
 HEADS_A_KEY = 2
 MICRO_BATCH = 16
+PLACES = ("data", "out")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,13 +73,11 @@ class Args:
     that is removed."""
     folds: int = 4
     """Parts of the problems."""
-    first_bit: int = 0
-    """Bits at the end of md5 that are left out before it is divided."""
-    only: tuple[int, ...] = ()
-    """Folds that are measured; none: all."""
-    hidden: int = 192
+    first_bits: tuple[int, ...] = (0, 1)
+    """Bits at the end of md5 that are left out before it is divided: a split each."""
+    hidden: int = 128
     """Width of the models."""
-    layers: int = 4
+    layers: int = 3
     """Their layers."""
     vocab: int = 2048
     """Tokens."""
@@ -92,11 +89,11 @@ class Args:
     """Passes over them."""
     generator_rate: float = 2e-3
     """Its learning rate."""
-    programs: int = 48
+    programs: int = 32
     """Programs of each problem that the reward model learns from, at most."""
-    epochs: float = 2.0
+    epochs: float = 1.0
     """Passes over them."""
-    rate: float = 3e-4
+    rate: float = 1e-4
     """Its learning rate."""
     decay: float = 0.1
     """Weight decay of both."""
@@ -106,14 +103,10 @@ class Args:
     """Weight of the loss over all programs of a problem in a pass."""
     lm: float = 0.5
     """Weight of the next-token loss on right programs."""
-    smoothing: float = 0.0
-    """Label smoothing, of both classes."""
     group: int = 16
     """Programs of a problem that stay together."""
     batch: int = 64
     """Examples a step of the reward model."""
-    trunk: str = "trained"
-    """`frozen`: fit a linear probe instead."""
     held_out: float = 0.0
     """Share of the problems that the reward model could learn from and does not, to choose
     settings by; they are scored too."""
@@ -123,51 +116,50 @@ class Args:
     """Of every draw."""
 
 
-class Measured(NamedTuple):
-    """A fold's programs with their margins, those of held-out problems, seconds a stage."""
-
-    fold: int
-    judged: Judged
-    held_out: Judged | None
-    seconds: dict[str, float]
-    trained: dict[str, Any]
-
-
 def main(args: Args) -> None:
     facts, started = host.facts(), time.monotonic()
     attempts = read_attempts(args.data)
-    folds: dict[int, list[Attempt]] = {number: [] for number in range(args.folds)}
-    for attempt in attempts:
-        folds[fold_of(attempt.problem.name, args.folds, args.first_bit)].append(attempt)
-    empty = [number for number, own in folds.items() if not own]
-    wanted = [n for n in folds if n not in empty and (not args.only or n in args.only)]
-    if len(folds) - len(empty) < 2 or not wanted:
-        raise ConfigError("problems fall into fewer than two folds, or none of them is asked for")
     with ExitStack() as stack:
         out = args.out or stack.enter_context(tempfile.TemporaryDirectory(prefix="codeprm-real-"))
         stack.callback(_disconnect)
-        found = [measured(args, number, folds, f"{out}/fold-{number}") for number in wanted]
-    seconds = time.monotonic() - started
+        splits = [split_figures(args, bit, attempts, f"{out}/bit-{bit}") for bit in args.first_bits]
     result = {
         "benchmark": "real_orm",
-        "settings": _settings(args),
+        "settings": {name: value for name, value in vars(args).items() if name not in PLACES},
         "n_attempts": len(attempts),
         "n_problems": len(by_problem(attempts)),
-        "empty_folds": empty,
-        "folds": [fold_figures(one) for one in found],
-        **figures_of([one.judged for one in found]),
-        "wall_s": rounded(seconds),
+        "splits": splits,
+        "wall_s": rounded(time.monotonic() - started),
         "host": facts,
     }
     host.print_result(result | {"bars": bars(result)})
 
 
 def bars(result: Mapping[str, Any]) -> dict[str, bool]:
-    with_a_program = result["with_a_program"]
+    """Of every split: all attempts, and those with a program alone."""
     return {
-        "global_auc": result["all"]["global_auc"]["orm"]["value"] >= MIN_AUC,
-        "global_auc_with_a_program": with_a_program["global_auc"]["orm"]["value"] >= MIN_AUC,
-        "wall_s": result["wall_s"] <= MAX_S,
+        f"first_bit_{split['first_bit']}_{name}": split[name]["global_auc"]["orm"]["value"]
+        >= MIN_AUC
+        for split in result["splits"]
+        for name in ("all", "with_a_program")
+    } | {"wall_s": result["wall_s"] <= MAX_S}
+
+
+def split_figures(
+    args: Args, first_bit: int, attempts: Sequence[Attempt], out: str
+) -> dict[str, Any]:
+    """A reward model for each fold, and what they are worth together."""
+    folds: dict[int, list[Attempt]] = {number: [] for number in range(args.folds)}
+    for attempt in attempts:
+        folds[fold_of(attempt.problem.name, args.folds, first_bit)].append(attempt)
+    filled = [number for number, own in folds.items() if own]
+    if len(filled) < 2:
+        raise ConfigError(f"all problems fall into one fold of {args.folds}: ask for more folds")
+    found = [measured(args, number, folds, f"{out}/fold-{number}") for number in filled]
+    return {
+        "first_bit": first_bit,
+        "folds": [fold_figures(one) for one in found],
+        **figures_of([one.judged for one in found]),
     }
 
 
@@ -241,15 +233,11 @@ def generator_config(args: Args) -> GeneratorConfig:
 
 
 def orm_config(args: Args, generator: str) -> OrmConfig:
-    from codeprm.training.targets import TargetOptions
-
     weights = {"ce": args.ce, "listwise": args.listwise}
     return OrmConfig(
         model=generator,
-        trunk="frozen" if args.trunk == "frozen" else "trained",
         max_length=args.max_length,
         losses={name: weight for name, weight in weights.items() if weight},
-        targets=TargetOptions(smooth_passes=args.smoothing, smooth_fails=args.smoothing),
         lm_weight=args.lm,
         group_size=args.group,
         optimization=Optimization(
@@ -273,7 +261,7 @@ def scaling(args: Args) -> Scaling:
         threads=max(1, host.n_cores() // args.workers),
         micro_batch=MICRO_BATCH,
         packing="prefix",
-        tokens_per_pass=8192,
+        tokens_per_pass=16384,
         zero_stage=1,
         activation_checkpointing=False,
         checkpoint_every=10_000,
@@ -298,47 +286,6 @@ def scored(args: Args, attempts: Sequence[Attempt], out: str) -> tuple[float, di
     manifest = run_stage(stage)
     rows = Directory(stage.out).read_records(Score)
     return manifest["wall_s"], {row.completion_id: row.margin for row in rows}
-
-
-def judged_of(attempts: Sequence[Attempt], margins: Mapping[str, float]) -> Judged:
-    """Attempts in the order of their problems; those without a margin come last in any order."""
-    problems = by_problem(attempts)
-    rows = [attempt for own in problems for attempt in own]
-    return Judged(
-        margin=np.array([margins.get(row.completion_id, -np.inf) for row in rows]),
-        length=np.array([len(row.program) for row in rows], dtype=np.float64),
-        passed=np.array([row.passed for row in rows], dtype=np.bool_),
-        timed_out=np.array([row.timed_out for row in rows], dtype=np.bool_),
-        offsets=np.cumsum([0, *map(len, problems)]).astype(np.int64),
-    )
-
-
-# -- figures -------------------------------------------------------------------------------------
-
-
-def fold_figures(one: Measured) -> dict[str, Any]:
-    """Of one fold, and of the problems that were held out of its training."""
-    found = {
-        "fold": one.fold,
-        "n_programs": len(one.judged.passed),
-        "n_problems": len(one.judged.offsets) - 1,
-        "passed": rounded(float(one.judged.passed.mean())),
-        "unscored": int(np.isinf(one.judged.margin).sum()),
-        "seconds": {name: rounded(value) for name, value in one.seconds.items()},
-        "trained": one.trained,
-    }
-    for name, judged in (("test", one.judged), ("held_out", one.held_out)):
-        if judged is not None:
-            found[name] = {
-                "orm": rounded(global_auc(judged.margin, judged)),
-                "length": rounded(global_auc(-judged.length, judged)),
-                "orm_within": rounded(auc_within([judged.margin], [judged]).value),
-            }
-    return found
-
-
-def _settings(args: Args) -> dict[str, Any]:
-    return {name: value for name, value in vars(args).items() if name not in ("data", "out")}
 
 
 def _disconnect() -> None:

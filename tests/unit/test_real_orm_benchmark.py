@@ -10,7 +10,7 @@ import pytest
 from benchmarks import real_figures, real_orm, real_tables
 from benchmarks.real_figures import Judged
 from benchmarks.real_tables import Attempt
-from codeprm.errors import DataError
+from codeprm.errors import ConfigError, DataError
 from codeprm.records import Example, Label, Solution
 from codeprm.tables import Directory
 from tests.rows import problem_row
@@ -132,7 +132,7 @@ def test_a_logistic_model_never_sees_its_own_fold() -> None:
 
 def test_programs_without_a_margin_come_last() -> None:
     rows = attempts_of("p", "ab-", right="ab")
-    one = real_orm.judged_of(rows, {rows[0].completion_id: -9.0, rows[1].completion_id: 1.0})
+    one = real_figures.judged_of(rows, {rows[0].completion_id: -9.0, rows[1].completion_id: 1.0})
     assert one.margin.tolist() == [-9.0, 1.0, -np.inf]
     assert real_figures.global_auc(one.margin, one) == 1.0
     assert np.isfinite(real_figures.stacked([one, one], with_margin=True)[0]).all()
@@ -171,11 +171,24 @@ def test_figures_are_of_all_attempts_of_programs_and_without_timeouts() -> None:
     assert found["all"]["log_loss"]["logistic_length_orm"] < 0.5
 
 
-def test_bars_ask_for_both_ways_to_count_and_for_the_time() -> None:
-    def result(every: float, programs: float, wall_s: float) -> dict[str, object]:
+def test_bars_ask_for_every_split_both_ways_to_count_and_the_time() -> None:
+    def split(first_bit: int, every: float, programs: float) -> dict[str, object]:
         names = {"all": every, "with_a_program": programs}
         shown = {name: {"global_auc": {"orm": {"value": at}}} for name, at in names.items()}
-        return {**shown, "wall_s": wall_s}
+        return {"first_bit": first_bit, **shown}
 
-    assert list(real_orm.bars(result(0.6, 0.61, 2400.0)).values()) == [True, True, True]
-    assert list(real_orm.bars(result(0.59, 0.61, 2401.0)).values()) == [False, True, False]
+    splits = [split(0, 0.6, 0.61), split(1, 0.7, 0.599)]
+    assert real_orm.bars({"splits": splits, "wall_s": 2400.0}) == {
+        "first_bit_0_all": True,
+        "first_bit_0_with_a_program": True,
+        "first_bit_1_all": True,
+        "first_bit_1_with_a_program": False,
+        "wall_s": True,
+    }
+    assert not real_orm.bars({"splits": splits, "wall_s": 2401.0})["wall_s"]
+
+
+def test_problems_of_one_fold_are_told() -> None:
+    args = real_orm.Args(data="", folds=1)
+    with pytest.raises(ConfigError, match="all problems fall into one fold of 1"):
+        real_orm.split_figures(args, 0, attempts_of("p", "ab"), "nowhere")
