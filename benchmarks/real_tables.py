@@ -7,7 +7,7 @@
 Programs that are equal are learnt from once; every attempt is scored. Examples are a problem's
 programs at random, right and wrong as often as they come, and problems of one class stay in: what
 a program of an unseen problem is worth depends first of all on how hard the problem looks, and
-only these tell.
+only these tell. Which source's problems are hard must not be learnt from so few (`balanced`).
 """
 
 from __future__ import annotations
@@ -108,18 +108,43 @@ def write_solutions(path: str, attempts: Sequence[Attempt], *, most: int, seed: 
 def write_examples(
     path: str, attempts: Sequence[Attempt], *, most: int, held_out: Collection[str], seed: int
 ) -> str:
-    """At most so many different programs of each problem, at random; problems count alike.
+    """At most so many different programs of each problem, at random, weighed by `balanced`.
 
     Those of the problems `held_out` are the calibration split.
     """
     rng = random.Random(seed)
+    chosen = [_some(different(own), most, rng) for own in by_problem(attempts)]
+    weights = balanced(chosen)
     records = [
-        _example(attempt, weight=most / len(chosen), is_held_out=_problem_id(attempt) in held_out)
-        for own in by_problem(attempts)
-        for chosen in [_some(different(own), most, rng)]
-        for attempt in chosen
+        _example(attempt, weight=weight, is_held_out=attempt.problem_id in held_out)
+        for own, its_weights in zip(chosen, weights, strict=True)
+        for attempt, weight in zip(own, its_weights, strict=True)
     ]
     return write(path, "label", records, (Example,))
+
+
+def balanced(problems: Sequence[Sequence[Attempt]]) -> list[list[float]]:
+    """Weights of mean 1: problems of a source count alike, and so do its right and wrong programs.
+
+    Few dozen problems of a source are as hard as chance has it. Without the second rule the first
+    thing that a model learns is which source's problems were the easy ones, and it is wrong of
+    others.
+    """
+    mass: dict[tuple[str, bool], float] = defaultdict(float)
+    of_source: dict[str, float] = defaultdict(float)
+    for own in problems:
+        for attempt in own:
+            mass[attempt.problem.source, attempt.passed] += 1 / len(own)
+            of_source[attempt.problem.source] += 1 / len(own)
+
+    def weight(attempt: Attempt, n: int) -> float:
+        source = attempt.problem.source
+        return of_source[source] / mass[source, attempt.passed] / n
+
+    weights = [[weight(attempt, len(own)) for attempt in own] for own in problems]
+    flat = [value for own in weights for value in own]
+    mean = sum(flat) / len(flat)
+    return [[value / mean for value in own] for own in weights]
 
 
 def drawn_problems(attempts: Iterable[Attempt], share: float, *, seed: int) -> set[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -54,18 +56,39 @@ def test_a_generator_learns_from_right_programs_once(tmp_path: Path) -> None:
     assert sorted(found) == ["print('a')", "print('b')"]
 
 
-def test_examples_are_as_they_come_and_problems_count_alike(tmp_path: Path) -> None:
+def test_examples_are_as_they_come_and_held_out_by_problem(tmp_path: Path) -> None:
     own = attempts_of("p", "abcdefgh-", right="a") + attempts_of("q", "xy", right="xy")
     path = real_tables.write_examples(
         str(tmp_path / "examples"), own, most=4, held_out={own[-1].problem_id}, seed=0
     )
     found = list(Directory(path).read_records(Example))
-    mass = {split: sum(row.weight for row in found if row.split == split) for split in
-            ("train", "calibration")}  # fmt: skip
-    assert mass == {"train": 4.0, "calibration": 4.0}
+    assert sum(row.split == "train" for row in found) == 4
     of_q = [row for row in found if row.split == "calibration"]
     assert [row.label for row in of_q] == [Label.PASS, Label.PASS]
     assert all(row.program.strip() for row in found)
+
+
+def test_right_and_wrong_programs_of_a_source_weigh_alike() -> None:
+    def of_source(source: str, attempts: list[Attempt]) -> list[Attempt]:
+        return [replace(one, problem=replace(one.problem, source=source)) for one in attempts]
+
+    problems = [
+        of_source("easy", attempts_of("p", "abcd", right="abc")),
+        of_source("easy", attempts_of("q", "ab", right="ab")),
+        of_source("hard", attempts_of("r", "abcdefgh", right="a")),
+    ]
+    weights = real_tables.balanced(problems)
+    mass: dict[tuple[str, bool], float] = defaultdict(float)
+    for own, its_weights in zip(problems, weights, strict=True):
+        for attempt, weight in zip(own, its_weights, strict=True):
+            mass[attempt.problem.source, attempt.passed] += weight
+    assert mass["easy", True] == pytest.approx(mass["easy", False])
+    assert mass["hard", True] == pytest.approx(mass["hard", False])
+    # two problems against one
+    assert mass["easy", True] == pytest.approx(2 * mass["hard", True])
+    assert sum(mass.values()) == pytest.approx(14)
+    # q is one of class, and its programs weigh as much as all of p's right ones and a third more
+    assert sum(weights[1]) == pytest.approx(sum(weights[0][:3]) * 4 / 3)
 
 
 def test_problems_are_drawn_by_a_seed() -> None:
