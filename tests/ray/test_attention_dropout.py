@@ -28,7 +28,7 @@ PACKING = Packing(budget=64, share=True)
 ROWS = np.arange(4)
 CORPUS = Corpus(
     ids=np.tile(np.arange(1, 11, dtype=np.uint16), 4),
-    starts=np.arange(0, 50, 10),
+    lengths=np.full(4, 10),
     prompt_lengths=np.full(4, 4),
     problems=np.array([0, 0, 1, 1]),
     labels=np.array([1, 0, 1, 0]),
@@ -68,8 +68,8 @@ def one_pass(task: Any, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         )  # fmt: skip
     task.module.train()
     task.module.device = torch.device("cpu")
-    totals = task.objective.totals(Step([[ROWS]]))
-    sum(task.objective.losses(task.module, ROWS, totals).values()).backward()
+    totals = task.objective.totals(CORPUS, Step([[ROWS]]))
+    sum(task.objective.losses(task.module, CORPUS, ROWS, totals).values()).backward()
     return sorted(set(taken))
 
 
