@@ -203,9 +203,9 @@ def global_auc(key: Floats, judged: Judged) -> float:
 def stacked(folds: Sequence[Judged], *, with_margin: bool) -> list[Floats]:
     """For each fold the log odds of a logistic model that was fitted on the other folds.
 
-    Its features are the logarithm of the length and, if asked for, the margin; a margin is
-    measured from the mean of its fold in standard deviations, since each fold has its own reward
-    model. No label of the fold itself is looked at.
+    Its features are the logarithm of the length, whether there is a program and, if asked for, the
+    margin; a margin is measured from the mean of its fold in standard deviations, since each fold
+    has its own reward model. No label of the fold itself is looked at.
     """
     from sklearn.linear_model import LogisticRegression
 
@@ -234,7 +234,8 @@ def shown(interval: Interval) -> dict[str, float]:
 
 
 def _features(judged: Judged, *, with_margin: bool) -> Floats:
-    columns = [np.log1p(judged.length)]
+    # an empty program is not a very short one
+    columns = [np.log1p(judged.length), judged.length == 0]
     if with_margin:
         known = np.isfinite(judged.margin)
         lowest = judged.margin[known].min()

@@ -82,18 +82,23 @@ class Args:
     vocab: int = 2048
     """Tokens."""
     max_length: int = 2048
-    """Longest prompt and program together, in tokens."""
-    solutions: int = 24
+    """Longest prompt and solution that the generator learns from, in tokens."""
+    window: int = 512
+    """Tokens of prompt and program that the reward model reads: of a longer prompt the middle is
+    cut, so that what it reads is nearly always as long, and a program's share of it says how long
+    the program is. Longer programs have no margin."""
+    solutions: int = 6
     """Right programs of each problem that the generator learns from, at most."""
-    generator_epochs: float = 2.0
-    """Passes over them."""
+    generator_epochs: float = 1.0
+    """Passes over them. A generator that is trained on looks at the last tokens alone, and its last
+    state tells less and less of the whole program."""
     generator_rate: float = 2e-3
     """Its learning rate."""
-    programs: int = 32
+    programs: int = 40
     """Programs of each problem that the reward model learns from, at most."""
     epochs: float = 1.0
     """Passes over them."""
-    rate: float = 1e-4
+    rate: float = 3e-4
     """Its learning rate."""
     decay: float = 0.1
     """Weight decay of both."""
@@ -236,7 +241,7 @@ def orm_config(args: Args, generator: str) -> OrmConfig:
     weights = {"ce": args.ce, "listwise": args.listwise}
     return OrmConfig(
         model=generator,
-        max_length=args.max_length,
+        max_length=args.window,
         losses={name: weight for name, weight in weights.items() if weight},
         lm_weight=args.lm,
         group_size=args.group,
@@ -274,7 +279,7 @@ def scored(args: Args, attempts: Sequence[Attempt], out: str) -> tuple[float, di
     from codeprm.steps.score import score_stage
 
     engine = VllmConfig(
-        model=f"{out}/orm", max_model_len=args.max_length, max_num_seqs=64, cpu_kv_cache_gb=1.0
+        model=f"{out}/orm", max_model_len=args.window, max_num_seqs=64, cpu_kv_cache_gb=1.0
     )
     stage = score_stage(
         engine,
