@@ -92,15 +92,18 @@ def fold_figures(one: Measured) -> dict[str, Any]:
 
 
 def figures_of(folds: Sequence[Judged]) -> dict[str, Any]:
-    """Of all attempts, of those with a program, and of these without timeouts."""
-    with_program = [fold.length > 0 for fold in folds]
-    in_time = [kept & ~fold.timed_out for kept, fold in zip(with_program, folds, strict=True)]
-    return {
-        "all": figures(folds),
-        "with_a_program": figures(
-            [f.only(kept) for f, kept in zip(folds, with_program, strict=True)]
-        ),
-        "without_timeouts": figures([f.only(kept) for f, kept in zip(folds, in_time, strict=True)]),
+    """Of all attempts, and of some: where there is a program, none timed out, or all got margins.
+
+    A program that is longer than the reward model's window has none and comes last.
+    """
+    some = {
+        "with_a_program": [fold.length > 0 for fold in folds],
+        "without_timeouts": [(fold.length > 0) & ~fold.timed_out for fold in folds],
+        "with_a_margin": [np.isfinite(fold.margin) for fold in folds],
+    }
+    return {"all": figures(folds)} | {
+        name: figures([fold.only(own) for fold, own in zip(folds, kept, strict=True)])
+        for name, kept in some.items()
     }
 
 
