@@ -59,7 +59,6 @@ MAX_S = 40 * 60
 HEAD_SIZE = 32
 HEADS_A_KEY = 2
 MICRO_BATCH = 16
-PLACES = ("data", "out")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,7 +129,7 @@ def main(args: Args) -> None:
         splits = [split_figures(args, bit, attempts, f"{out}/bit-{bit}") for bit in args.first_bits]
     result = {
         "benchmark": "real_orm",
-        "settings": {name: value for name, value in vars(args).items() if name not in PLACES},
+        "settings": vars(args) | {"data": "", "out": ""},
         "n_attempts": len(attempts),
         "n_problems": len(by_problem(attempts)),
         "splits": splits,
@@ -201,11 +200,7 @@ def measured(args: Args, number: int, folds: Mapping[int, Sequence[Attempt]], ou
         fold=number,
         judged=judged_of(folds[number], margins),
         held_out=judged_of(left_out, margins) if left_out else None,
-        seconds={
-            "generator": spoken["wall_s"],
-            "orm": learnt["wall_s"],
-            "score": seconds,
-        },
+        seconds={"generator": spoken["wall_s"], "orm": learnt["wall_s"], "score": seconds},
         trained={"generator": spoken["training"], "orm": learnt["training"]},
     )
     logger.info("fold %d: %s", number, fold_figures(fold))
