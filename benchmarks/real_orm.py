@@ -2,7 +2,8 @@
 
     python benchmarks/real_orm.py --data FOLDER
 
-Four folds by md5 of the problem's name. For each, with the product's own jobs: a StarCoder2 is
+Four folds by md5 of the problem's name, and once more without its last bit: names whose md5 is
+even leave two of four folds empty. For each fold, with the product's own jobs: a StarCoder2 is
 trained from nothing on right programs of the other folds, its tokenizer too; the reward model
 starts from it and learns from right and wrong programs of the same folds; then every attempt of
 the fold is scored by `score`. The mean over folds of the global AUC is held against minus the

@@ -27,7 +27,7 @@ ROOT = Path(__file__).parents[2]
 COMMAND = re.compile(r"python benchmarks/(\w+)\.py([^\n`]*)")
 SCRIPTS = (
     "sandbox", "stability", "labels", "execute", "evaluation", "coverage", "train_orm", "train_sft",
-    "train_gpu",
+    "train_gpu", "real_orm",
 )  # fmt: skip
 
 
