@@ -11,6 +11,7 @@ wait for the trainer.
 
 from __future__ import annotations
 
+import logging
 import pickle
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -52,6 +53,8 @@ def stream_batches(
     directory: Directory, plan: Sequence[Step], lengths: Indices, packing: Packing | None
 ) -> Iterator[bytes]:
     """The plan's batches in its order, each for `unpacked`; `lengths` are those of all rows."""
+    # it tells when each of its datasets ends; the run has lines of its own
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
     context = DataContext.get_current().copy()
     context.execution_options.preserve_order = True
     context.execution_options.resource_limits = ExecutionResources(

@@ -102,6 +102,8 @@ def test_steps_are_told_while_an_upload_is_blocked(
     def steps(checkpoints: Any, engine: Any, history: Any, storage: Any) -> dict[str, Any]:
         import threading
 
+        import torch.distributed as dist
+
         gate, copy = threading.Event(), storage.persist_current_checkpoint
 
         def blocked(self: Any, *given: Any) -> Any:
@@ -113,6 +115,8 @@ def test_steps_are_told_while_an_upload_is_blocked(
         # the upload cannot end before the gate opens, and the loop is here
         history.steps += [{"loss": 1.0}] * 2
         seen = {"told": len(history.steps), "stored": len(list(Path(tmp_path).glob("**/rank_*")))}
+        # the other rank opens its gate when both have looked
+        dist.barrier()
         gate.set()
         for _ in range(3):
             save(checkpoints, engine, history, 1)
@@ -249,8 +253,8 @@ def test_packing_may_change_between_a_run_and_its_resumption_and_workers_begin_a
     def fit(scaling: Scaling) -> None:
         train.train_generator(data=data, out=str(out), config=config, scaling=scaling)
 
-    def prepare(given: Any) -> None:
-        prepare_job(given)
+    def prepare(*given: Any) -> None:
+        prepare_job(*given)
         # what stands in the way of the finished model ends each run after its last step
         (out / "model.safetensors").mkdir()
 
