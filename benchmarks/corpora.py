@@ -20,9 +20,10 @@ from codeprm.errors import ConfigError
 from codeprm.prompts import docstring_prompt
 from codeprm.records import Rejected
 from codeprm.training.config import GeneratorConfig, OrmConfig, Shape
-from codeprm.training.corpus import Corpus, CorpusBuilder
+from codeprm.training.corpus import Corpus, require_rows, token_type
 from codeprm.training.models import starcoder2_config
 from codeprm.training.rows import Row, encode_generator, encode_reward
+from codeprm.training.token_files import corpus_of, token_row
 from codeprm.training.tokenizer import end_of_text_id, train_tokenizer
 
 if TYPE_CHECKING:
@@ -107,11 +108,10 @@ def new_model(auto: Any, shape: Shape, *, seed: int, **settings: Any) -> Any:
 
 
 def _built(encoded: Iterable[tuple[Row, Encoded] | Rejected], tokenizer: Tokenizer) -> Corpus:
-    builder = CorpusBuilder(tokenizer.get_vocab_size())
-    for found in encoded:
-        if not isinstance(found, Rejected):
-            builder.add(*found)
-    return builder.build()
+    dtype = token_type(tokenizer.get_vocab_size())
+    found = [token_row(*item, dtype) for item in encoded if not isinstance(item, Rejected)]
+    require_rows(len(found))
+    return corpus_of(found)
 
 
 def _row(program: Program) -> Row:

@@ -25,6 +25,7 @@ from typing import Any, NamedTuple
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks import host
+from benchmarks.directories import write_directory
 from benchmarks.host import logger, rounded
 from benchmarks.programs import Program, mini_programs
 from benchmarks.slots import Slots, grade_program, level
@@ -37,10 +38,9 @@ from codeprm.records import (
     Record,
     Solution,
     Verdict,
-    bucket_of,
     completion_id_of,
 )
-from codeprm.tables import Directory, PartWriter, finish_directory, start_directory
+from codeprm.tables import Directory
 
 JOB = Path(__file__).parents[1] / "jobs" / "execute.py"
 
@@ -166,26 +166,10 @@ def write_inputs(programs: Sequence[Program], folder: str, parts: int) -> tuple[
     rows: list[Record] = []
     for program in problems.values():
         rows += [program.problem, *program.cases]
-    data = write_directory(f"{folder}/data", rows, (Problem, Case, Solution), parts)
+    data = write_directory(f"{folder}/data", rows, (Problem, Case, Solution), parts=parts)
     completions = [completion(program, index) for index, program in enumerate(programs)]
-    return data, write_directory(f"{folder}/completions", completions, (Completion,), parts)
-
-
-def write_directory(
-    path: str, rows: Sequence[Any], tables: tuple[type[Record], ...], parts: int
-) -> str:
-    """One part a bucket of problems."""
-    directory = start_directory(path, job="benchmark", config=Args(), inputs={}, buckets=parts)
-    by_part: dict[int, list[Record]] = {bucket: [] for bucket in range(parts)}
-    for row in rows:
-        by_part[bucket_of(row.problem_id, parts)].append(row)
-    for bucket, own in by_part.items():
-        with PartWriter(directory, f"part-{bucket:05d}", tables) as writer:
-            for row in own:
-                writer.write(row)
-            writer.commit(seconds=0.0, attempts=1)
-    finish_directory(directory, expected=parts, extra={})
-    return path
+    path = f"{folder}/completions"
+    return data, write_directory(path, completions, (Completion,), parts=parts)
 
 
 def completion(program: Program, index: int) -> Completion:

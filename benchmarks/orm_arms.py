@@ -67,7 +67,6 @@ class Arm:
         """The loss of one optimizer step over rows."""
         passes = self.passes(corpus, rows)
         counts = counts_of_step([targets_of(corpus, own) for own in passes], weights=LOSSES)
-        self.optimizer.zero_grad()
         total = 0.0
         for index, own in enumerate(passes, 1):
             targets = targets_of(corpus, own)
@@ -75,12 +74,14 @@ class Arm:
             loss = step_loss(margins, targets, weights=LOSSES, step_counts=counts)
             self.backward(loss, is_last=index == len(passes))
             total += float(loss.detach())
-        self.optimizer.step()
         return total
 
     def backward(self, loss: Any, *, is_last: bool) -> None:
-        """Of one pass."""
+        """Of one pass; the step's last also changes the weights."""
         loss.backward()
+        if is_last:
+            self.optimizer.step()
+            self.optimizer.zero_grad()
 
     def passes(self, corpus: Corpus, rows: Indices) -> list[Indices]:
         """The rows of each forward pass."""

@@ -9,7 +9,6 @@ has its own matrices, so margins of two models are never compared, and keys of o
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -18,8 +17,8 @@ import numpy as np
 from benchmarks.host import rounded
 from benchmarks.real_tables import Attempt, by_problem
 from codeprm.evaluation.best_of_n import Bools, Floats, Ints, ordered_pairs
-from codeprm.evaluation.bootstrap import NORMAL, at_shares, divide, sorted_columns, student
-from codeprm.evaluation.intervals import DRAWS, LEVEL, Interval, mean_interval
+from codeprm.evaluation.bootstrap import at_shares, divide, sorted_columns
+from codeprm.evaluation.intervals import DRAWS, Interval, expanded_tail, mean_interval
 
 
 class Judged(NamedTuple):
@@ -182,8 +181,7 @@ class Drawn(NamedTuple):
 
 def expanded(draws: Floats, n_units: int) -> tuple[float, float]:
     """The ends of `codeprm.evaluation.intervals`' default method, of draws x 1."""
-    reach = student(-NORMAL.inv_cdf((1 - LEVEL) / 2), n_units - 1)
-    tail = NORMAL.cdf(-reach * math.sqrt(n_units / (n_units - 1)))
+    tail = expanded_tail(n_units)
     ordered = sorted_columns(draws)
     low, high = (float(at_shares(ordered, np.array([at]))[0]) for at in (tail, 1 - tail))
     return low, high

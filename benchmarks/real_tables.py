@@ -20,8 +20,8 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from benchmarks.directories import write_directory
 from benchmarks.programs import ATTEMPTS, PROBLEMS, read_tasks
 from codeprm.errors import DataError
 from codeprm.prompts import docstring_prompt
@@ -32,14 +32,10 @@ from codeprm.records import (
     Problem,
     Record,
     Solution,
-    bucket_of,
     completion_id_of,
-    content_hash,
     solution_id_of,
 )
-from codeprm.tables import Directory, PartWriter, finish_directory, start_directory
 
-BUCKETS = 1
 GENERATION = "attempts"
 TIMEOUT = "Timeout"
 
@@ -102,7 +98,7 @@ def write_solutions(path: str, attempts: Sequence[Attempt], *, most: int, seed: 
             _solution(problem, attempt.program)
             for attempt in _some([one for one in different(own) if one.passed], most, rng)
         ]
-    return write(path, "prepare", records, (Problem, Solution))
+    return write_directory(path, records, (Problem, Solution), job="prepare")
 
 
 def write_examples(
@@ -120,7 +116,7 @@ def write_examples(
         for own, its_weights in zip(chosen, weights, strict=True)
         for attempt, weight in zip(own, its_weights, strict=True)
     ]
-    return write(path, "label", records, (Example,))
+    return write_directory(path, records, (Example,), job="label")
 
 
 def balanced(problems: Sequence[Sequence[Attempt]]) -> list[list[float]]:
@@ -155,12 +151,13 @@ def drawn_problems(attempts: Iterable[Attempt], share: float, *, seed: int) -> s
 
 def write_completions(path: str, attempts: Iterable[Attempt]) -> str:
     """Every attempt."""
-    return write(path, "sample", map(_completion, attempts), (Completion,))
+    return write_directory(path, map(_completion, attempts), (Completion,), job="sample")
 
 
 def write_problems(path: str, attempts: Sequence[Attempt]) -> str:
     """The problems alone."""
-    return write(path, "prepare", (own[0].problem for own in by_problem(attempts)), (Problem,))
+    problems = (own[0].problem for own in by_problem(attempts))
+    return write_directory(path, problems, (Problem,), job="prepare")
 
 
 def by_problem(attempts: Iterable[Attempt]) -> list[list[Attempt]]:
@@ -178,29 +175,6 @@ def different(attempts: Iterable[Attempt]) -> list[Attempt]:
         if attempt.program.strip():
             found.setdefault(attempt.program, attempt)
     return list(found.values())
-
-
-def write(path: str, job: str, records: Iterable[Record], tables: tuple[type[Record], ...]) -> str:
-    """A directory as the job of that name leaves it."""
-    rows = sorted(records, key=_problem_id)
-    identity = content_hash(*(repr(row) for row in rows))
-    directory: Directory = start_directory(
-        path, job=job, config={"rows": identity}, inputs={}, buckets=BUCKETS
-    )
-    if directory.manifest is not None:
-        return path
-    for bucket in range(BUCKETS):
-        with PartWriter(directory, f"part-{bucket:05d}", tables) as writer:
-            for row in rows:
-                if bucket_of(_problem_id(row), BUCKETS) == bucket:
-                    writer.write(row)
-            writer.commit(seconds=0.0, attempts=1)
-    finish_directory(directory, expected=BUCKETS, extra={"wall_s": 0.0})
-    return path
-
-
-def _problem_id(row: Any) -> str:
-    return str(row.problem_id)
 
 
 def _some(attempts: list[Attempt], most: int, rng: random.Random) -> list[Attempt]:

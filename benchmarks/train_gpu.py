@@ -138,20 +138,11 @@ class EngineArm(Arm):
         settings = deepspeed_config(optimization, scaling)
         self.module = start_engine(module, settings, optimization.weight_decay)
         self.device = self.module.device
-        self.optimizer = NotGiven()
 
     def backward(self, loss: Any, *, is_last: bool) -> None:
         self.module.set_gradient_accumulation_boundary(is_last)
         self.module.backward(loss)
         self.module.step()
-
-
-class NotGiven:
-    """DeepSpeed's engine steps its own optimizer and clears its own gradients."""
-
-    def zero_grad(self) -> None: ...
-
-    def step(self) -> None: ...
 
 
 def measured(

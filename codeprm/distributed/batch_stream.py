@@ -2,10 +2,10 @@
 
     plan -> chunks of steps -> loaders (files -> tokens -> passes) -> rank 0 -> every rank
 
-The order follows from the plan, which every step knows from the run's configuration, so a run that
-is resumed streams the rest of the same batches. Rank 0 reads the stream and hands each batch to
-all: a batch is small beside what a step computes, and the files are read once, not once a rank.
-Loaders ask for no CPU, so a cluster whose CPUs all train cannot stall them, and only so many bytes
+The order is that of the plan, which follows from the run's configuration, so a run that is resumed
+streams the rest of the same batches. Rank 0 reads the stream and hands each batch to all: a batch
+is small beside what a step computes, and files need not be read on every rank. Loaders ask for no
+CPU, so a cluster whose CPUs all train cannot stall them, and Ray Data is told how many bytes may
 wait for the trainer.
 """
 
@@ -42,7 +42,8 @@ class LoaderActor:
         steps = [step for chunk in batch["steps"] for step in pickle.loads(chunk)]
         loaded: list[Batch | UserError] = []
         try:
-            loaded += (load_batch(step, self._files.take, self._packing) for step in steps)
+            for step in steps:
+                loaded.append(load_batch(step, self._files.take, self._packing))
         except UserError as error:
             # as data: Ray Data keeps but the text of what a loader raises
             loaded.append(error)

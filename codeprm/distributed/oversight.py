@@ -39,7 +39,7 @@ class Oversight(UserCallback):
     def after_report(self, run_context: Any, metrics: Any, checkpoint: Checkpoint | None) -> None:
         """Copy the list of checkpoints: it is written, and the oldest one deleted."""
         try:
-            data = _read(self._directory, self._name, LIST)
+            data = self._directory.read_bytes(WORK, self._name, LIST)
             self._directory.write_bytes(data, WORK, self._name, LIST_COPY)
         except OSError as error:
             logger.warning("no copy of %s/%s: %s", self._name, LIST, error)
@@ -58,7 +58,7 @@ def restore_list(directory: Directory, name: str) -> None:
     if LIST not in directory.list_names(WORK, name) or _is_whole(directory, name, LIST):
         return
     if LIST_COPY in directory.list_names(WORK, name) and _is_whole(directory, name, LIST_COPY):
-        directory.write_bytes(_read(directory, name, LIST_COPY), WORK, name, LIST)
+        directory.write_bytes(directory.read_bytes(WORK, name, LIST_COPY), WORK, name, LIST)
     else:
         # it was the first, so there is no checkpoint to go on from
         directory.delete(WORK, name, LIST)
@@ -76,12 +76,7 @@ def other_runs(directory: Directory, name: str) -> list[str]:
 
 def _is_whole(directory: Directory, name: str, file: str) -> bool:
     try:
-        json.loads(_read(directory, name, file))
+        json.loads(directory.read_bytes(WORK, name, file))
     except ValueError:
         return False
     return True
-
-
-def _read(directory: Directory, name: str, file: str) -> bytes:
-    with directory.fs.open_input_stream(directory.path(WORK, name, file)) as stream:
-        return bytes(stream.read())

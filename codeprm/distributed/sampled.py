@@ -12,16 +12,16 @@ from __future__ import annotations
 import atexit
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from codeprm.judge.grade import grade
+from codeprm.judge.slots import Slots
 from codeprm.records import Label, bucket_of
 from codeprm.sandbox.levels import Level
-from codeprm.sandbox.runner import Sandbox
 from codeprm.steps.cases import CaseStore
 from codeprm.steps.soundness import require_sound_machine
 from codeprm.tables import Directory, open_directory
@@ -59,9 +59,8 @@ class JudgeActor:
     def __init__(self, data: str, floor: Level) -> None:
         self._data = data
         self._floor = floor
-        self._sandbox = Sandbox(floor=floor)
-        self._checkers = Sandbox(floor=floor)
-        atexit.register(self._close)
+        self._slots = Slots(floor)
+        atexit.register(self._slots.close)
 
     def judge(self, programs: Mapping[str, str]) -> list[Label]:
         """Labels of programs by problem id, as many as there is time for."""
@@ -73,13 +72,10 @@ class JudgeActor:
             if problem is None or time.monotonic() > until:
                 continue
             cases = store.cases(problem_id)
-            verdict = grade(self._sandbox, problem, cases, program, checkers=self._checkers)
+            slots = self._slots
+            verdict = grade(slots.programs, problem, cases, program, checkers=slots.checkers)
             labels.append(verdict.label)
         return labels
-
-    def _close(self) -> None:
-        self._sandbox.close()
-        self._checkers.close()
 
 
 class RayJudging:
@@ -136,7 +132,7 @@ def sampler_of(
     )
 
 
-def _store(data: str, problem_ids: Any) -> CaseStore:
+def _store(data: str, problem_ids: Iterable[str]) -> CaseStore:
     """Tests of a dataset directory, of the buckets of these problems."""
     store, buckets = CaseStore(data), Directory(data).buckets
     for bucket in sorted({bucket_of(problem_id, buckets) for problem_id in problem_ids}):

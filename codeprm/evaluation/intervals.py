@@ -188,12 +188,13 @@ def _tails(table: Ratios, method: Method) -> Floats:
     tail = np.full(table.numerators.shape[1], (1 - LEVEL) / 2)
     if method == "expanded":
         n_units = np.count_nonzero(table.denominators, axis=0)
-        by_count = {n: _expanded_tail(n) for n in np.unique(n_units).tolist()}
+        by_count = {n: expanded_tail(n) for n in np.unique(n_units).tolist()}
         tail[:] = [by_count[n] for n in n_units.tolist()]
     return np.stack([tail, 1 - tail])
 
 
-def _expanded_tail(n_units: int) -> float:
+def expanded_tail(n_units: int) -> float:
+    """Share of the draws of so many units below the lower end of the `expanded` method."""
     tail = (1 - LEVEL) / 2
     if n_units < 2:
         return tail

@@ -60,11 +60,15 @@ class Directory:
 
     # -- the protocol's small files ---------------------------------------------------------------
 
+    def read_bytes(self, *names: str) -> bytes:
+        """The whole file; an OSError where there is none."""
+        with self.fs.open_input_stream(self.path(*names)) as stream:
+            return bytes(stream.read())
+
     def read_json(self, *names: str) -> Any | None:
         """The file's value, None where there is no such file."""
         try:
-            with self.fs.open_input_stream(self.path(*names)) as stream:
-                return json.loads(stream.read())
+            return json.loads(self.read_bytes(*names))
         except (FileNotFoundError, NotADirectoryError):
             return None
         except (ValueError, OSError) as error:

@@ -1,7 +1,7 @@
 """Rows of token ids as arrays: what is known of each row, and its tokens.
 
     Index              lengths, problems, labels, ...: little enough for all rows of a run
-      Corpus           and the tokens, in memory: the rows of a step, or of a test
+      Corpus           and the tokens, in memory: the rows of a step
       StoredCorpus     and where the tokens are, in files (`codeprm.training.token_files`)
 
 `take` gives some rows with their tokens, numbered anew. Ids are held flat in the smallest unsigned
@@ -11,14 +11,11 @@ type, two bytes a token for any StarCoder2.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 
-from codeprm.encoding import Encoded
 from codeprm.errors import DataError
-from codeprm.training.rows import Row
 
 Ints = npt.NDArray[np.int64]
 
@@ -68,7 +65,7 @@ class Corpus(Index):
     starts: Ints = field(init=False)
 
     def __post_init__(self) -> None:
-        # with slots, the argument-free form looks for the class before it got them
+        # super() without arguments looks for the class that dataclass replaced to give it slots
         Index.__post_init__(self)
         starts = np.concatenate([[0], np.cumsum(self.lengths)]).astype(np.int64)
         object.__setattr__(self, "starts", starts)
@@ -88,44 +85,6 @@ class Corpus(Index):
             weights=self.weights[rows],
             held_out=self.held_out[rows],
             targets=self.targets[rows],
-        )
-
-
-class CorpusBuilder:
-    """Collects encoded rows."""
-
-    def __init__(self, vocab_size: int) -> None:
-        self._dtype = token_type(vocab_size)
-        self._ids: list[npt.NDArray[np.unsignedinteger]] = []
-        self._rows: list[tuple[int, int, int, int, float, bool, float]] = []
-        self._problems: dict[str, int] = {}
-
-    def add(self, row: Row, encoded: Encoded) -> Self:
-        """One row behind the others."""
-        ids = np.array(encoded.ids, dtype=self._dtype)
-        problem = self._problems.setdefault(row.problem_id, len(self._problems))
-        length, n_prompt = len(ids), len(encoded.prompt_ids)
-        self._ids.append(ids)
-        target = float(row.passed) if row.target is None else row.target
-        self._rows.append(
-            (length, n_prompt, problem, int(row.passed), row.weight, row.held_out, target)
-        )
-        return self
-
-    def build(self) -> Corpus:
-        """The arrays; a user error where nothing was collected."""
-        require_rows(len(self._rows))
-        columns = zip(*self._rows, strict=True)
-        lengths, prompts, problems, labels, weights, held_out, targets = columns
-        return Corpus(
-            ids=np.concatenate(self._ids),
-            lengths=np.array(lengths, dtype=np.int64),
-            prompt_lengths=np.array(prompts, dtype=np.int64),
-            problems=np.array(problems, dtype=np.int64),
-            labels=np.array(labels, dtype=np.int64),
-            weights=np.array(weights, dtype=np.float64),
-            held_out=np.array(held_out, dtype=np.bool_),
-            targets=np.array(targets, dtype=np.float64),
         )
 
 

@@ -100,8 +100,7 @@ def read_tokenizer(out: Directory) -> Tokenizer:
 
 def read_tokenizer_json(out: Directory) -> str:
     """As it was given, or trained."""
-    with out.fs.open_input_stream(out.path(WORK, TOKENIZER_FILE)) as stream:
-        return bytes(stream.read()).decode()
+    return out.read_bytes(WORK, TOKENIZER_FILE).decode()
 
 
 class TokeniseSolutions:

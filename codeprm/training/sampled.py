@@ -134,8 +134,6 @@ def prompts_of(
     problems: Sequence[Problem], tokenizer: Tokenizer, *, max_length: int, n_new: int, seed: str
 ) -> list[Prompt]:
     """One a problem, with as many new tokens as fit `max_length` with it, none for a long one."""
-    # a special token's text in a statement is ordinary text
-    tokenizer.encode_special_tokens = True
     texts = [docstring_prompt(problem.statement, problem.starter_code) for problem in problems]
     return [
         Prompt(ids, max(0, min(n_new, max_length - len(ids))), f"{seed}:{problem.problem_id}")

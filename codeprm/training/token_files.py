@@ -3,8 +3,8 @@
     TokenRow -> OUT/work/tokens/tokens/PART.parquet, a row group a problem
 
 A run's rows are those of all parts, in the order of parts. Every worker holds the facts of all rows
-(`StoredCorpus`, some 60 bytes a row), because the order of training follows from them; the tokens,
-a hundred times as many bytes, stay in the files. A problem's rows lie together and are read
+(`StoredCorpus`, 49 bytes a row), because the order of training follows from them; the tokens, some
+dozens of times as many bytes, stay in the files. A problem's rows lie together and are read
 together: programs of a problem meet in a step, and what was read lately is kept.
 """
 
@@ -88,7 +88,7 @@ class TokenFiles:
         self.parts = [part for part, size in sizes.items() if size]
         self._firsts = np.cumsum([0, *(sizes[part] for part in self.parts)])
         self._files: OrderedDict[int, tuple[pq.ParquetFile, Ints]] = OrderedDict()
-        self._groups: OrderedDict[tuple[int, int], list[dict[str, Any]]] = OrderedDict()
+        self._groups: OrderedDict[tuple[int, int], list[TokenRow]] = OrderedDict()
         self._held_bytes = 0
 
     def __reduce__(self) -> tuple[type[TokenFiles], tuple[Directory]]:
@@ -103,20 +103,16 @@ class TokenFiles:
 
     def take(self, rows: Ints) -> Corpus:
         """Rows with their tokens, numbered in the order that they are asked for in."""
-        found = list(self._rows(rows))
-        if not found:
-            return _corpus([], np.uint16(0).dtype)
-        width = len(found[0]["ids"]) // found[0]["n_tokens"]
-        return _corpus(found, np.dtype(f"<u{width}"))
+        return corpus_of(list(self._rows(rows)))
 
     def names(self, rows: Ints) -> list[str]:
         """The ids of what the rows were made of."""
-        return [str(row["row_id"]) for row in self._rows(rows)]
+        return [row.row_id for row in self._rows(rows)]
 
-    def _rows(self, rows: Ints) -> Iterator[dict[str, Any]]:
+    def _rows(self, rows: Ints) -> Iterator[TokenRow]:
         places = [self._place(int(row)) for row in rows]
         # group by group, so that a cache that is too small is still used well
-        found: dict[_Place, dict[str, Any]] = {}
+        found: dict[_Place, TokenRow] = {}
         for place in sorted(set(places)):
             found[place] = self._group(place.part, place.group)[place.offset]
         return (found[place] for place in places)
@@ -139,10 +135,11 @@ class TokenFiles:
         self._files.move_to_end(part)
         return self._files[part]
 
-    def _group(self, part: int, group: int) -> list[dict[str, Any]]:
+    def _group(self, part: int, group: int) -> list[TokenRow]:
         key = (part, group)
         if key not in self._groups:
-            self._groups[key] = self._file(part)[0].read_row_group(group).to_pylist()
+            rows = self._file(part)[0].read_row_group(group).to_pylist()
+            self._groups[key] = [TokenRow.from_row(row) for row in rows]
             self._held_bytes += _bytes_of(self._groups[key])
             while self._held_bytes > self._cache_bytes and len(self._groups) > 1:
                 self._held_bytes -= _bytes_of(self._groups.popitem(last=False)[1])
@@ -174,20 +171,21 @@ def open_corpus(directory: Directory) -> StoredCorpus:
     )
 
 
-def _bytes_of(rows: Sequence[dict[str, Any]]) -> int:
-    return sum(len(row["ids"]) + ROW_BYTES for row in rows)
-
-
-def _corpus(rows: Sequence[dict[str, Any]], dtype: np.dtype[Any]) -> Corpus:
+def corpus_of(rows: Sequence[TokenRow]) -> Corpus:
+    """Rows in memory; problems are numbered as they come."""
     numbers: dict[str, int] = {}
-    problems = [numbers.setdefault(row["problem_id"], len(numbers)) for row in rows]
-    columns = {name: np.array([row[name] for row in rows]) for name in FACTS[1:]}
-    ids = np.frombuffer(b"".join(row["ids"] for row in rows), dtype=dtype)
+    problems = [numbers.setdefault(row.problem_id, len(numbers)) for row in rows]
+    width = len(rows[0].ids) // rows[0].n_tokens if rows else 2
+    ids = np.frombuffer(b"".join(row.ids for row in rows), dtype=f"<u{width}")
     return Corpus(
-        ids=ids.astype(dtype.newbyteorder("=")),
+        ids=ids.astype(f"u{width}"),
         problems=np.array(problems, dtype=np.int64),
-        **_arrays(columns),
+        **_arrays({name: np.array([getattr(row, name) for row in rows]) for name in FACTS[1:]}),
     )
+
+
+def _bytes_of(rows: Sequence[TokenRow]) -> int:
+    return sum(len(row.ids) + ROW_BYTES for row in rows)
 
 
 def _arrays(columns: dict[str, Any]) -> dict[str, Any]:

@@ -14,12 +14,12 @@ from codeprm.encoding import Encoded
 from codeprm.errors import DataError
 from codeprm.tables import Directory
 from codeprm.training.batches import Division, Step, plan_steps
-from codeprm.training.corpus import Corpus, CorpusBuilder
+from codeprm.training.corpus import Corpus
 from codeprm.training.loading import Batch, load_batch
 from codeprm.training.packing import Packing
 from codeprm.training.prepare import tokens_of
 from codeprm.training.rows import Row
-from codeprm.training.token_files import TokenRow, token_row
+from codeprm.training.token_files import TokenRow, corpus_of, token_row
 from tests.rows import write_directory
 
 N_ROWS = 30
@@ -28,25 +28,22 @@ PACKING = Packing(budget=64, workers=2)
 
 @pytest.fixture(scope="module")
 def corpus() -> Corpus:
-    builder = CorpusBuilder(500)
-    for number in range(N_ROWS):
-        builder.add(*encoded_row(number))
-    return builder.build()
+    return corpus_of([stored_row(number) for number in range(N_ROWS)])
 
 
 @pytest.fixture
 def out(tmp_path: Path) -> Directory:
     directory = Directory(str(tmp_path / "out"))
-    rows = [token_row(*encoded_row(number), np.dtype(np.uint16)) for number in range(N_ROWS)]
+    rows = [stored_row(number) for number in range(N_ROWS)]
     write_directory(Path(tokens_of(directory).uri), rows, (TokenRow,), buckets=1)
     return directory
 
 
-def encoded_row(number: int) -> tuple[Row, Encoded]:
+def stored_row(number: int) -> TokenRow:
     problem = number // 6
     program = [100 + number] * (3 + number % 7)
     row = Row(f"row-{number}", f"problem-{problem}", "", "", passed=number % 2 == 0)
-    return row, Encoded([1 + problem] * 8, program)
+    return token_row(row, Encoded([1 + problem] * 8, program), np.dtype(np.uint16))
 
 
 def plan_of(corpus: Corpus, steps: int) -> list[Step]:

@@ -18,7 +18,7 @@ from codeprm.steps.run import run_here
 from codeprm.tables import Directory
 from codeprm.training.batches import Division, Step, plan_steps
 from codeprm.training.config import OrmConfig
-from codeprm.training.corpus import Corpus, CorpusBuilder, token_type
+from codeprm.training.corpus import Corpus, token_type
 from codeprm.training.loading import CHUNK_STEPS, CHUNK_TOKENS, chunks, load_batch
 from codeprm.training.packing import Packing, pack_step
 from codeprm.training.prepare import (
@@ -53,10 +53,19 @@ def rows_of(n: int, *, problems: int = 5, vocab_size: int = 500) -> list[tuple[R
 
 
 def in_memory(rows: Sequence[tuple[Row, Encoded]], vocab_size: int = 500) -> Corpus:
-    builder = CorpusBuilder(vocab_size)
-    for row, encoded in rows:
-        builder.add(row, encoded)
-    return builder.build()
+    """As the rows say, without their files."""
+    names = list(dict.fromkeys(row.problem_id for row, _ in rows))
+    tokens = [[*encoded.prompt_ids, *encoded.program_ids] for _, encoded in rows]
+    return Corpus(
+        ids=np.array([token for own in tokens for token in own], dtype=token_type(vocab_size)),
+        lengths=np.array([len(own) for own in tokens]),
+        prompt_lengths=np.array([len(encoded.prompt_ids) for _, encoded in rows]),
+        problems=np.array([names.index(row.problem_id) for row, _ in rows]),
+        labels=np.array([int(row.passed) for row, _ in rows]),
+        weights=np.array([row.weight for row, _ in rows]),
+        held_out=np.array([row.held_out for row, _ in rows]),
+        targets=np.array([row.target for row, _ in rows]),
+    )
 
 
 def in_files(folder: Path, rows: Sequence[tuple[Row, Encoded]], vocab_size: int = 500) -> Directory:

@@ -15,10 +15,11 @@ from codeprm.training.config import GeneratorConfig, OrmConfig
 from codeprm.training.corpus import (
     IGNORED,
     Corpus,
-    CorpusBuilder,
     next_token_targets,
     padded,
     require_both_classes,
+    require_rows,
+    token_type,
 )
 from codeprm.training.prepare import (
     prepare_tokenizer,
@@ -27,6 +28,7 @@ from codeprm.training.prepare import (
 )
 from codeprm.training.rows import Row, encode_generator, encode_reward, generator_rows, reward_rows
 from codeprm.training.targets import TargetOptions
+from codeprm.training.token_files import corpus_of, token_row
 from codeprm.training.tokenizer import end_of_text_id, train_tokenizer
 from tests.rows import write_directory
 
@@ -71,13 +73,13 @@ def an_example(number: int, *, label: Label, program: str = PROGRAM, **changes: 
 
 
 def build(tokenizer: Tokenizer, encoded: object) -> tuple[Corpus, list[Rejected]]:
-    builder, rejected = CorpusBuilder(tokenizer.get_vocab_size()), []
+    found, rejected, dtype = [], [], token_type(tokenizer.get_vocab_size())
     for item in encoded:  # type: ignore[attr-defined]
         if isinstance(item, Rejected):
             rejected.append(item)
         else:
-            builder.add(*item)
-    return builder.build(), rejected
+            found.append(token_row(*item, dtype))
+    return corpus_of(found), rejected
 
 
 def test_a_generator_row_is_prompt_program_and_one_end(tokenizer: Tokenizer) -> None:
@@ -167,12 +169,12 @@ def test_one_class_is_a_sentence_for_the_user(tokenizer: Tokenizer) -> None:
 
 def test_nothing_to_train_on_is_a_sentence_for_the_user() -> None:
     with pytest.raises(DataError, match="no row is left"):
-        CorpusBuilder(500).build()
+        require_rows(0)
 
 
 def test_without_a_prompt_the_first_token_is_not_predicted() -> None:
     row = Row("a", "p", "", "program")
-    corpus = CorpusBuilder(500).add(row, Encoded([], [5, 6, 7])).build()
+    corpus = corpus_of([token_row(row, Encoded([], [5, 6, 7]), token_type(500))])
     first = np.array([0])
     targets = next_token_targets(corpus, first, padded(corpus, first))
     assert targets.tolist() == [[6, 7, IGNORED]]
