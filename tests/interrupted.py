@@ -22,6 +22,7 @@ from codeprm.training.config import Optimization, OrmConfig, Scaling
 from codeprm.training.overrides import GeneratorOverrides
 from codeprm.training.prepare import WORK
 from codeprm.training.uploads import prefix_of
+from tests.event_files import scalars_of
 from tests.rows import case_rows, problem_row, solution_row, write_directory
 
 LIST = "checkpoint_manager_snapshot.json"
@@ -139,16 +140,9 @@ def require_equal(calm: Path, harmed: Path) -> None:
 
 def series(out: Path) -> list[dict[int, float]]:
     """The loss of each step, of each time that the run began or went on, in order."""
-    from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
-
     found = []
     for file in (out / "tensorboard").iterdir():
-        losses = {
-            event.step: value.tensor.float_val[0]
-            for event in EventFileLoader(str(file)).Load()
-            for value in event.summary.value
-            if value.tag == "loss"
-        }
+        losses = {step: value for step, tag, value in scalars_of(file) if tag == "loss"}
         # the name begins with the time in seconds
         found.append((file.name, losses))
     return [losses for _, losses in sorted(found) if losses]

@@ -14,6 +14,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 HEAVY = ("ray", "torch", "vllm", "transformers", "deepspeed", "datasets", "accelerate")
+PYTHON = ("codeprm", "jobs", "benchmarks", "scripts", "requirements", "tests")
 # Services that a user asks for by name, and is told how to install.
 ASKED_FOR = {"mlflow", "wandb"}
 JOBS = sorted(path.name for path in (ROOT / "jobs").glob("*.py"))
@@ -89,9 +90,10 @@ def imported_names(path: Path) -> set[str]:
 
 def test_every_package_that_is_imported_is_in_both_locks() -> None:
     """A package that was only installed by hand is missing from a clean clone."""
-    files = [*ROOT.glob("codeprm/**/*.py"), *ROOT.glob("jobs/*.py"), *ROOT.glob("benchmarks/*.py")]
+    files = [file for folder in PYTHON for file in (ROOT / folder).rglob("*.py")]
     imported = set().union(*map(imported_names, files))
-    imported -= {*sys.stdlib_module_names, "codeprm", "benchmarks", *ASKED_FOR}
+    # each environment is made with pip in it
+    imported -= {*sys.stdlib_module_names, *PYTHON, *ASKED_FOR, "pip"}
     packages = metadata.packages_distributions()
     for lock in ("cpu", "gpu"):
         text = (ROOT / "requirements" / f"{lock}.txt").read_text()

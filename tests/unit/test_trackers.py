@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import struct
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -22,6 +21,7 @@ from codeprm.training.trackers import (
     require_tracker,
     start_tracker,
 )
+from tests.event_files import events_of, scalars_of
 from tests.rows import write_directory
 
 
@@ -43,24 +43,8 @@ def series(out: str, start: int = 0) -> Series:
     )  # fmt: skip
 
 
-def events_of(file: Path) -> Iterator[Any]:
-    """TFRecord: length, its checksum, an event, its checksum."""
-    from tensorboardX.proto.event_pb2 import Event
-
-    data, at = file.read_bytes(), 0
-    while at < len(data):
-        (length,) = struct.unpack_from("<Q", data, at)
-        yield Event.FromString(data[at + 12 : at + 12 + length])
-        at += 12 + length + 4
-
-
 def scalars(folder: Path) -> list[tuple[int, str, float]]:
-    return [
-        (event.step, value.tag, value.simple_value)
-        for file in sorted(folder.iterdir())
-        for event in events_of(file)
-        for value in event.summary.value
-    ]
+    return [scalar for file in sorted(folder.iterdir()) for scalar in scalars_of(file)]
 
 
 def test_tensorboard_has_every_number_of_every_step(out: str) -> None:
