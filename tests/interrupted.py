@@ -11,6 +11,7 @@ import json
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -102,6 +103,18 @@ def wait_for(condition: Callable[[], object], *, what: str) -> None:
     while not condition():
         assert time.monotonic() < deadline, f"no {what} in {WAIT_S:.0f} s"
         time.sleep(0.01)
+
+
+def harm_between_steps(out: Path, train: Callable[[], object], harm: Callable[[], object]) -> None:
+    """Runs `train` to its end, and `harm` as soon as there is a checkpoint to go on from.
+
+    The run has a thread of its own: Ray starts nodes in the main one only.
+    """
+    training = ThreadPoolExecutor(1).submit(train)
+    wait_for(lambda: listed(out) or training.done(), what="checkpoint")
+    assert not training.done(), f"the run ended before its harm: {training.exception()}"
+    harm()
+    training.result()
 
 
 def train_workers(above: psutil.Process) -> Iterator[psutil.Process]:

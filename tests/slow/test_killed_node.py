@@ -7,7 +7,6 @@ autoscaler would have it.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,10 +19,9 @@ from codeprm.distributed.train import train_generator
 from tests.interrupted import (
     ENVIRONMENT,
     GENERATOR,
-    listed,
+    harm_between_steps,
     require_equal,
     train_workers,
-    wait_for,
 )
 
 pytestmark = pytest.mark.timeout(900)
@@ -56,21 +54,17 @@ def test_a_lost_node_leaves_no_trace_in_the_model(
 ) -> None:
     out = tmp_path / "harmed/model"
     (other,) = cluster.worker_nodes
-    raylet = raylet_of(other)
-    lost: list[int] = []
 
-    def lose() -> None:
-        wait_for(lambda: listed(out), what="checkpoint")
+    def replace_the_node() -> None:
+        raylet = raylet_of(other)
         assert len(list(train_workers(raylet))) == 1
         for process in (*raylet.children(recursive=True), raylet):
             process.kill()
-        lost.append(raylet.pid)
         cluster.add_node(num_cpus=1)
 
-    loser = threading.Thread(target=lose, daemon=True)
-    loser.start()
-    train_generator(data=data, out=str(out), config=GENERATOR.config, scaling=GENERATOR.scaling)
-    loser.join()
-    assert lost, "the run ended before a node could be lost"
+    def train() -> None:
+        train_generator(data=data, out=str(out), config=GENERATOR.config, scaling=GENERATOR.scaling)
+
+    harm_between_steps(out, train, replace_the_node)
     assert sum(node["Alive"] for node in ray.nodes()) == 2
     require_equal(calm_generator, out)

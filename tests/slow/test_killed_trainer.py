@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -26,10 +25,9 @@ from tests.interrupted import (
     ORM,
     ORM_SCALING,
     examples_in,
-    listed,
+    harm_between_steps,
     require_equal,
     train_workers,
-    wait_for,
 )
 
 pytestmark = pytest.mark.timeout(900)
@@ -46,21 +44,8 @@ def ray_of_two() -> Iterator[None]:
         ray.shutdown()
 
 
-def with_a_worker_killed(out: Path, train: Callable[[], object]) -> None:
-    """Runs `train`; one worker dies as soon as there is a checkpoint to go on from."""
-    killed: list[int] = []
-
-    def kill() -> None:
-        wait_for(lambda: listed(out), what="checkpoint")
-        victim = next(train_workers(psutil.Process()))
-        victim.kill()
-        killed.append(victim.pid)
-
-    killer = threading.Thread(target=kill, daemon=True)
-    killer.start()
-    train()
-    killer.join()
-    assert killed, "the run ended before a worker could be killed"
+def kill_a_worker() -> None:
+    next(train_workers(psutil.Process())).kill()
 
 
 @pytest.mark.parametrize("stage", [1, 3])
@@ -82,7 +67,7 @@ def test_a_killed_worker_leaves_no_trace_in_the_model(
         calm = tmp_path / "calm/model"
         train(calm)
     harmed = tmp_path / "harmed/model"
-    with_a_worker_killed(harmed, lambda: train(harmed))
+    harm_between_steps(harmed, lambda: train(harmed), kill_a_worker)
     require_equal(calm, harmed)
     looks = json.loads((harmed / "training.json").read_text())["held_out"]
     assert all(("held_out/pass@1" in look) == is_own for look in looks)
@@ -99,5 +84,5 @@ def test_a_killed_worker_leaves_no_trace_in_a_reward_model_of_groups(
 
     calm, harmed = tmp_path / "calm/model", tmp_path / "harmed/model"
     train(calm)
-    with_a_worker_killed(harmed, lambda: train(harmed))
+    harm_between_steps(harmed, lambda: train(harmed), kill_a_worker)
     require_equal(calm, harmed)
