@@ -426,7 +426,7 @@ PADDED = Scaling(
     activation_checkpointing=False,
 )  # fmt: skip
 # passes of few programs, so that steps have several, and not all as many
-TWO_RANKS = replace(PADDED, workers=2, zero_stage=3, tokens_per_pass=130)
+SHARED = replace(PADDED, workers=2, zero_stage=3, packing="prefix", tokens_per_pass=300)
 
 
 def losses_in(out: Any) -> list[float]:
@@ -434,7 +434,10 @@ def losses_in(out: Any) -> list[float]:
     return losses
 
 
-def test_jobs_give_the_same_curves_packed(tmp_path: Any, ray_local: None) -> None:
+# generators: test_checkpoints.py
+def test_a_reward_model_has_the_same_curve_with_shared_prefixes(
+    tmp_path: Any, ray_local: None
+) -> None:
     solutions = []
     for number in range(6):
         problem = problem_row(f"number {number}")
@@ -445,25 +448,18 @@ def test_jobs_give_the_same_curves_packed(tmp_path: Any, ray_local: None) -> Non
         model="scratch", shape=replace(SHAPE, vocab_size=320, max_positions=128), max_length=128,
         optimization=optimization,
     )  # fmt: skip
-    curves = []
-    for name, scaling in (("padded", PADDED), ("packed", replace(TWO_RANKS, packing="packed"))):
-        out = tmp_path / f"generator-{name}"
-        train_generator(data=data, out=str(out), config=generator_config, scaling=scaling)
-        curves.append(losses_in(out))
-    assert curves[1] == pytest.approx(curves[0], rel=1e-4)
+    generator = str(tmp_path / "generator")
+    train_generator(data=data, out=generator, config=generator_config, scaling=PADDED)
 
     examples = write_directory(
         tmp_path / "examples", [example(number) for number in range(47)], (Example,)
     )
     config = OrmConfig(
-        model=str(tmp_path / "generator-padded"), max_length=128, losses={"ce": 1.0, "bt": 0.5},
+        model=generator, max_length=128, losses={"ce": 1.0, "bt": 0.5},
         group_size=6, optimization=optimization,
     )  # fmt: skip
     results = []
-    for name, scaling in (
-        ("padded", PADDED),
-        ("prefix", replace(TWO_RANKS, packing="prefix", tokens_per_pass=300)),
-    ):
+    for name, scaling in (("padded", PADDED), ("shared", SHARED)):
         out = tmp_path / f"orm-{name}"
         manifest = train_orm(examples=examples, out=str(out), config=config, scaling=scaling)
         results.append((losses_in(out), manifest["training"]["auc_within"]))
