@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 CACHE_BYTES = 256 << 20
 # Of a row in memory besides its tokens, about.
 ROW_BYTES = 1000
-OPEN_FILES = 64
+# As many as a published recipe has parts.
+OPEN_FILES = 256
 # What is known of a row besides its id and its tokens.
 FACTS = ("problem_id", "n_tokens", "n_prompt", "passed", "weight", "held_out", "target")
 
@@ -87,7 +88,9 @@ class TokenFiles:
         sizes = {part: rows.get(TokenRow.table, 0) for part, rows in counts.items()}
         self.parts = [part for part, size in sizes.items() if size]
         self._firsts = np.cumsum([0, *(sizes[part] for part in self.parts)])
-        self._files: OrderedDict[int, tuple[pq.ParquetFile, Ints]] = OrderedDict()
+        self._files: OrderedDict[int, pq.ParquetFile] = OrderedDict()
+        # where the row groups of a part begin, also when its file is closed again
+        self._starts: dict[int, Ints] = {}
         self._groups: OrderedDict[tuple[int, int], list[TokenRow]] = OrderedDict()
         self._held_bytes = 0
 
@@ -119,26 +122,32 @@ class TokenFiles:
 
     def _place(self, row: int) -> _Place:
         part = int(np.searchsorted(self._firsts, row, side="right")) - 1
-        starts = self._file(part)[1]
+        starts = self._starts_of(part)
         local = row - int(self._firsts[part])
         group = int(np.searchsorted(starts, local, side="right")) - 1
         return _Place(part, group, local - int(starts[group]))
 
-    def _file(self, part: int) -> tuple[pq.ParquetFile, Ints]:
+    def _starts_of(self, part: int) -> Ints:
+        if part not in self._starts:
+            metadata = self._file(part).metadata
+            sizes = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
+            self._starts[part] = np.cumsum([0, *sizes])
+        return self._starts[part]
+
+    def _file(self, part: int) -> pq.ParquetFile:
         if part not in self._files:
             file = self._directory.parquet_file(TokenRow, self.parts[part])
             assert file is not None, "a part with rows has a file"
-            sizes = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
-            self._files[part] = (file, np.cumsum([0, *sizes]))
+            self._files[part] = file
             if len(self._files) > OPEN_FILES:
-                self._files.popitem(last=False)[1][0].close()
+                self._files.popitem(last=False)[1].close()
         self._files.move_to_end(part)
         return self._files[part]
 
     def _group(self, part: int, group: int) -> list[TokenRow]:
         key = (part, group)
         if key not in self._groups:
-            rows = self._file(part)[0].read_row_group(group).to_pylist()
+            rows = self._file(part).read_row_group(group).to_pylist()
             self._groups[key] = [TokenRow.from_row(row) for row in rows]
             self._held_bytes += _bytes_of(self._groups[key])
             while self._held_bytes > self._cache_bytes and len(self._groups) > 1:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from codeprm.errors import DataError
 from codeprm.records import Example, Label, Rejected
 from codeprm.steps.run import run_here
 from codeprm.tables import Directory
+from codeprm.training import token_files
 from codeprm.training.batches import Division, Step, plan_steps
 from codeprm.training.config import OrmConfig
 from codeprm.training.corpus import Corpus, token_type
@@ -106,6 +108,25 @@ def test_rows_come_back_as_they_were_whatever_is_asked_for(
         assert files.names(chosen) == [rows[order[row]][0].row_id for row in chosen]
     assert files.take(np.arange(40)).ids.dtype == token_type(vocab_size)
     assert len(files.take(np.empty(0, dtype=np.int64))) == 0
+
+
+def test_a_file_is_opened_once_a_step_where_not_all_can_be_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = TokenFiles(in_files(tmp_path, rows_of(40)), cache_bytes=0)
+    opened, open_part = [], Directory.parquet_file
+
+    def parquet_file(directory: Directory, record: type[TokenRow], part: str) -> Any:
+        opened.append(part)
+        return open_part(directory, record, part)
+
+    monkeypatch.setattr(token_files, "OPEN_FILES", 1)
+    monkeypatch.setattr(Directory, "parquet_file", parquet_file)
+    files.take(np.arange(40))
+    opened.clear()
+    for seed in range(3):
+        files.take(np.random.default_rng(seed).permutation(40))
+    assert len(opened) <= 3 * len(files.parts)
 
 
 def test_the_index_has_all_but_the_tokens_and_takes_them_from_the_files(tmp_path: Path) -> None:
