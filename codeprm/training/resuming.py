@@ -1,10 +1,10 @@
 """What a run's checkpoints fit: decides whether a run goes on from them or begins anew.
 
 Settings of `Scaling` are no part of a directory's identity, and most may change between a run and
-its resumption: loss and gradients of a step are the same but for rounding. These may not. Shards of
-weights and optimizer fit one number of workers and one ZeRO stage, and one place and precision of
-the optimizer's state. And a loss that compares programs sees those of a pass where rows are padded,
-those of the step where they are packed.
+its resumption: loss and gradients of a step are the same but for rounding, and for dropout, whose
+masks follow the passes. These may not. Shards of weights and optimizer fit one number of workers
+and one ZeRO stage, and one place and precision of the optimizer's state. And a loss that compares
+programs sees those of a pass where rows are padded, those of the step where they are packed.
 """
 
 from __future__ import annotations
