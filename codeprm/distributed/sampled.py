@@ -106,8 +106,9 @@ class RayJudging:
         except ray.exceptions.GetTimeoutError:
             return None
         except ray.exceptions.RayError as error:
-            reason = str(getattr(error, "cause", None) or error).strip().splitlines()[-1]
-            logger.warning("what was sampled after step %d is not judged: %s", step, reason[:300])
+            logger.warning(
+                "what was sampled after step %d is not judged: %s", step, reason_of(error)
+            )
             labels = []
         else:
             if len(labels) < len(programs):
@@ -118,6 +119,12 @@ class RayJudging:
                 )  # fmt: skip
         del self._begun[step]
         return labels
+
+
+def reason_of(error: Exception) -> str:
+    """One line of what failed in a task or an actor; some errors have no text."""
+    cause = getattr(error, "cause", None) or error
+    return (str(cause).strip() or repr(cause)).splitlines()[-1][:300]
 
 
 def sampler_of(

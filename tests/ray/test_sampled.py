@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from codeprm.distributed.sampled import RayJudging
+from codeprm.distributed.sampled import RayJudging, reason_of
 from codeprm.distributed.train import train_generator
 from codeprm.errors import DataError
 from codeprm.records import Case, Label, Problem, Solution
@@ -87,6 +87,14 @@ def test_it_tells_what_the_model_solves_and_changes_no_weight(
     assert f"| pass@1, one completion a problem | {share:.4g} |" in (
         tmp_path / "sampled/README.md"
     ).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [(ValueError("first\nlast\n"), "last"), (MemoryError(), "MemoryError()")],
+)
+def test_every_error_has_a_line(error: Exception, reason: str) -> None:
+    assert reason_of(error) == reason
 
 
 def test_a_dataset_without_tests_is_one_sentence_before_training(
