@@ -10,6 +10,8 @@ that were never registered.
 from __future__ import annotations
 
 import logging
+import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,7 +27,7 @@ from codeprm.errors import UserError
 from codeprm.training.engine import load_checkpoint, save_checkpoint
 from codeprm.training.following import History
 from codeprm.training.room import needs_room
-from codeprm.training.uploads import Uploads, sweep
+from codeprm.training.uploads import Uploads, prefix_of, sweep
 
 # what Ray Train's names of a checkpoint's folder begin with
 FOLDERS = "checkpoint_"
@@ -51,10 +53,8 @@ class Checkpoints:
         checkpoint = ray.train.get_checkpoint()
         if checkpoint is None:
             return History()
-        with checkpoint.as_directory() as folder:
-            state = load_checkpoint(engine, Path(folder))
-            # nobody leaves, and perhaps deletes, a folder that another rank still reads
-            dist.barrier()
+        with self._at_hand(checkpoint) as folder:
+            state = load_checkpoint(engine, folder)
         return History(**state["history"])
 
     def save(self, engine: Any, history: History) -> None:
@@ -84,6 +84,32 @@ class Checkpoints:
 
         with no_traceback():
             return self._uploads.carry(Path(checkpoint.path), copy)
+
+    @contextmanager
+    def _at_hand(self, checkpoint: Checkpoint) -> Iterator[Path]:
+        """Where this machine reads a checkpoint; one that is elsewhere is downloaded for a while.
+
+        Not by `as_directory`, which leaves in TMPDIR what a killed process had of it.
+        """
+        import torch.distributed as dist
+
+        if isinstance(checkpoint.filesystem, pafs.LocalFileSystem):
+            yield Path(checkpoint.path)
+            return
+        scratch = Path(tempfile.gettempdir())
+        folder = scratch / f"{prefix_of(self._uploads.store)}{Path(checkpoint.path).name}"
+        is_first = ray.train.get_context().get_local_rank() == 0
+        try:
+            if is_first:
+                with needs_room("the checkpoint to go on from", scratch):
+                    checkpoint.to_directory(folder)
+            dist.barrier()
+            yield folder
+            # nobody deletes what another rank still reads
+            dist.barrier()
+        finally:
+            if is_first:
+                shutil.rmtree(folder, ignore_errors=True)
 
     def _registered(self) -> set[str]:
         """Names of the checkpoints that are kept."""

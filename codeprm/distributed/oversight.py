@@ -55,9 +55,12 @@ class Oversight(UserCallback):
 
 def restore_list(directory: Directory, name: str) -> None:
     """Before a run goes on: a list that is not whole becomes what it was before, or none."""
-    if LIST not in directory.list_names(WORK, name) or _is_whole(directory, name, LIST):
+    if LIST not in directory.list_names(WORK, name):
         return
-    if LIST_COPY in directory.list_names(WORK, name) and _is_whole(directory, name, LIST_COPY):
+    if _is_whole(directory, name, LIST):
+        # the copy may be of the one before, if the driver was killed between the two
+        directory.write_bytes(directory.read_bytes(WORK, name, LIST), WORK, name, LIST_COPY)
+    elif LIST_COPY in directory.list_names(WORK, name) and _is_whole(directory, name, LIST_COPY):
         directory.write_bytes(directory.read_bytes(WORK, name, LIST_COPY), WORK, name, LIST)
     else:
         # it was the first, so there is no checkpoint to go on from

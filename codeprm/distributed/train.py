@@ -45,7 +45,7 @@ from codeprm.training.prepare import (
     tokenise_stage,
 )
 from codeprm.training.resuming import fits
-from codeprm.training.room import is_full, no_room
+from codeprm.training.room import is_full, needs_room, no_room
 from codeprm.training.sample_options import SampleOptions
 from codeprm.training.sampled import require_held_out
 from codeprm.training.trackers import require_tracker
@@ -108,6 +108,8 @@ def _train(
     directory = start_directory(run.out, job=run.job, config=run.config, inputs=inputs, buckets=1)
     if (manifest := directory.manifest) is not None:
         logger.info("%s: %s is complete, nothing to do", run.job, run.out)
+        # a run that was killed while it deleted them has left some
+        directory.delete(WORK)
         return manifest
     connect()
     started = time.monotonic()
@@ -157,7 +159,8 @@ def _fit(run: Run, directory: Directory) -> dict[str, Any]:
     # a checkpoint is registered, and a lost worker seen, that soon
     os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", POLL_S)
     name = f"run-{directory.identity}-{fits(run.config, run.scaling)}"
-    restore_list(directory, name)
+    with needs_room("the list of checkpoints", run.store):
+        restore_list(directory, name)
     if others := other_runs(directory, name):
         logger.warning(
             "%s: the checkpoints in %s (%s) do not fit, so training begins anew; they fit the "
@@ -185,7 +188,10 @@ def _told(error: TrainingFailedError, run: Run) -> UserError | None:
         if isinstance(failure, UserError):
             return failure
         if isinstance(failure, OSError) and is_full(failure, run.store):
-            return no_room("the list of checkpoints", run.store)
+            if isinstance(error, ControllerError):
+                # of files it writes no other
+                return no_room("the list of checkpoints", run.store)
+            return no_room("training", "a worker's machine")
     return None
 
 

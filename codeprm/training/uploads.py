@@ -54,7 +54,8 @@ class Uploads:
     def staged(self) -> Iterator[Path]:
         """An empty local folder to fill and hand to `carry`, once the one before is carried."""
         self.wait()
-        folder = Path(tempfile.mkdtemp(prefix=prefix_of(self.store)))
+        with needs_room("a checkpoint", tempfile.gettempdir()):
+            folder = Path(tempfile.mkdtemp(prefix=prefix_of(self.store)))
         self._idle.clear()
         try:
             yield folder
@@ -65,8 +66,11 @@ class Uploads:
     def carry(self, folder: Path, copy: Callable[[], T]) -> T:
         """Copy a staged folder to the store and delete it; for a thread beside the step loop.
 
-        Raises `DataError` where the store is full or goes on failing.
+        Raises `DataError` where the store is full or goes on failing. What has failed stays so:
+        Ray Train calls again after some errors of AWS, when the folder is gone.
         """
+        if self._failure is not None:
+            raise self._failure
         try:
             with needs_room("a checkpoint", self.store):
                 return self._retried(copy)

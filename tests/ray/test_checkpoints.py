@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow.fs as pafs
 import pytest
 from ray.train import TrainingFailedError
 
@@ -33,6 +34,9 @@ OPTIMIZATION = Optimization(learning_rate=2e-3, epochs=1.0, effective_batch=4, w
 class Engine:
     """What of DeepSpeed's engine saves and loads."""
 
+    def __init__(self) -> None:
+        self.read: list[str] = []
+
     def save_checkpoint(self, folder: str, tag: str, client_state: dict[str, Any]) -> None:
         import torch.distributed as dist
 
@@ -43,6 +47,7 @@ class Engine:
     def load_checkpoint(self, folder: str, tag: str) -> tuple[str, dict[str, Any]]:
         import torch.distributed as dist
 
+        self.read.append(folder)
         state = json.loads(Path(folder, tag, f"rank_{dist.get_rank()}.json").read_text())
         return folder, state
 
@@ -158,6 +163,31 @@ def test_a_run_goes_on_from_the_last_whole_checkpoint_and_sweeps_the_rest(
     assert not staged(run)
 
 
+def test_a_checkpoint_that_is_elsewhere_is_read_from_a_copy_that_goes_again(
+    tmp_path: Path, ray_local: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, directory = run_of(tmp_path)
+    # a file system that is not known to be local
+    directory.__dict__["_location"] = (pafs.SubTreeFileSystem("/", pafs.LocalFileSystem()), run.out)
+    save = save_after
+
+    def steps(checkpoints: Any, engine: Any, history: Any, storage: Any) -> dict[str, Any]:
+        begun = len(history.steps)
+        save(checkpoints, engine, history, 3)
+        checkpoints.finish()
+        return {"begun": begun, "read": engine.read}
+
+    assert fitted(steps, run, directory, monkeypatch) == {"begun": 0, "read": []}
+    (whole,) = stored(run)
+    others = set(Path(tempfile.gettempdir()).iterdir())
+    found = fitted(steps, run, directory, monkeypatch)
+    assert found["begun"] == 3
+    (copy,) = map(Path, found["read"])
+    assert copy.name == f"{prefix_of(run.store)}{whole.name}"
+    left = set(Path(tempfile.gettempdir()).iterdir()) - others
+    assert not [each for each in left if "checkpoint" in each.name]
+
+
 def test_a_disk_that_is_full_during_an_upload_ends_the_run_and_keeps_the_checkpoint_before(
     tmp_path: Path, ray_local: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -229,6 +259,8 @@ def test_a_list_that_is_not_whole_becomes_what_it_was_before(tmp_path: Path) -> 
     directory.write_bytes(b'{"a": 2}', WORK, "run-a", LIST)
     restore_list(directory, "run-a")
     assert directory.read_json(WORK, "run-a", LIST) == {"a": 2}
+    # the driver was killed before it made a copy of this one
+    assert directory.read_json(WORK, "run-a", LIST_COPY) == {"a": 2}
 
 
 def test_checkpoints_that_do_not_fit_are_named_until_the_run_has_its_own(tmp_path: Path) -> None:

@@ -119,9 +119,12 @@ def test_training_learns_rejects_and_cleans_up(generator: Path) -> None:
 
 def test_a_complete_directory_is_not_trained_again(generator: Path, data: str) -> None:
     before = (generator / "model.safetensors").stat().st_mtime_ns
+    # a run that was killed while it deleted its checkpoints
+    (generator / "work/run-a").mkdir(parents=True)
     manifest = train_generator(data=data, out=str(generator), config=GENERATOR, scaling=ONE)
     assert manifest["training"]["steps"] == 20
     assert (generator / "model.safetensors").stat().st_mtime_ns == before
+    assert not (generator / "work").exists()
 
 
 def test_another_configuration_is_refused(generator: Path, data: str) -> None:

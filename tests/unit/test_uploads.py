@@ -95,6 +95,30 @@ def test_a_store_that_goes_on_failing_is_told_where_it_runs_and_where_it_is_wait
     assert not list(scratch.iterdir())
 
 
+def test_what_has_failed_is_not_begun_again_by_who_calls(scratch: Path) -> None:
+    pauses: list[float] = []
+    uploads = Uploads("s3://bucket/run", pause=pauses.append)
+    with uploads.staged() as folder, pytest.raises(DataError, match="no route"):
+        uploads.carry(folder, fail_then([OSError("no route")] * 4))
+    with pytest.raises(DataError, match="no route"):
+        uploads.carry(folder, lambda: "the folder is gone")
+    assert tuple(pauses) == PAUSES_S
+
+
+def test_no_room_for_the_folder_is_told_of_the_disk_that_it_would_be_on(
+    scratch: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(**_: object) -> str:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("tempfile.mkdtemp", full)
+    with (
+        pytest.raises(DataError, match=f"no room for a checkpoint: the disk of {scratch} is full"),
+        Uploads("s3://bucket/run").staged(),
+    ):
+        raise AssertionError("staged without room")
+
+
 def test_a_full_store_is_not_tried_again(scratch: Path) -> None:
     uploads = Uploads("/runs/orm/work", pause=never)
     with uploads.staged() as folder, pytest.raises(DataError) as caught:
