@@ -139,35 +139,7 @@ def test_a_run_goes_on_from_the_last_whole_checkpoint_and_sweeps_the_rest(
     tmp_path: Path, ray_local: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run, directory = run_of(tmp_path)
-    save = save_after
-
-    def steps(checkpoints: Any, engine: Any, history: Any, storage: Any) -> dict[str, Any]:
-        begun = len(history.steps)
-        save(checkpoints, engine, history, 3)
-        checkpoints.finish()
-        return {"begun": begun, "done": len(history.steps)}
-
-    assert fitted(steps, run, directory, monkeypatch) == {"begun": 0, "done": 3}
-    (whole,) = stored(run)
-    half = whole.with_name("checkpoint_half")
-    half.mkdir()
-    tempfile.mkdtemp(prefix=prefix_of(run.store))
-    assert len(staged(run)) == 1
-    # the list was being written when the run was killed
-    (file,) = Path(run.store).glob(f"run-*/{LIST}")
-    file.write_bytes(file.read_bytes()[:-7])
-    assert fitted(steps, run, directory, monkeypatch) == {"begun": 3, "done": 6}
-    assert whole in stored(run)
-    assert half not in stored(run)
-    assert listed(run) == [3, 6]
-    assert not staged(run)
-
-
-def test_a_checkpoint_that_is_elsewhere_is_read_from_a_copy_that_goes_again(
-    tmp_path: Path, ray_local: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    run, directory = run_of(tmp_path)
-    # a file system that is not known to be local
+    # not known to be local, so a checkpoint is downloaded to be read
     directory.__dict__["_location"] = (pafs.SubTreeFileSystem("/", pafs.LocalFileSystem()), run.out)
     save = save_after
 
@@ -175,17 +147,31 @@ def test_a_checkpoint_that_is_elsewhere_is_read_from_a_copy_that_goes_again(
         begun = len(history.steps)
         save(checkpoints, engine, history, 3)
         checkpoints.finish()
-        return {"begun": begun, "read": engine.read}
+        return {"begun": begun, "done": len(history.steps), "read": engine.read}
 
-    assert fitted(steps, run, directory, monkeypatch) == {"begun": 0, "read": []}
+    assert fitted(steps, run, directory, monkeypatch) == {"begun": 0, "done": 3, "read": []}
     (whole,) = stored(run)
-    others = set(Path(tempfile.gettempdir()).iterdir())
+    half = whole.with_name("checkpoint_half")
+    half.mkdir()
+    tempfile.mkdtemp(prefix=prefix_of(run.store))
+    assert len(staged(run)) == 1
+    others = temporary_checkpoints()
+    # the list was being written when the run was killed
+    (file,) = Path(run.store).glob(f"run-*/{LIST}")
+    file.write_bytes(file.read_bytes()[:-7])
+    copy = Path(tempfile.gettempdir(), prefix_of(run.store) + whole.name)
     found = fitted(steps, run, directory, monkeypatch)
-    assert found["begun"] == 3
-    (copy,) = map(Path, found["read"])
-    assert copy.name == f"{prefix_of(run.store)}{whole.name}"
-    left = set(Path(tempfile.gettempdir()).iterdir()) - others
-    assert not [each for each in left if "checkpoint" in each.name]
+    assert found == {"begun": 3, "done": 6, "read": [str(copy)]}
+    assert whole in stored(run)
+    assert half not in stored(run)
+    assert listed(run) == [3, 6]
+    assert not staged(run)
+    assert temporary_checkpoints() <= others
+
+
+def temporary_checkpoints() -> set[Path]:
+    """Folders of this and other runs, and what Ray Train would download."""
+    return set(Path(tempfile.gettempdir()).glob("*checkpoint*"))
 
 
 def test_a_disk_that_is_full_during_an_upload_ends_the_run_and_keeps_the_checkpoint_before(

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from codeprm.distributed.train import train_generator, train_orm
+from codeprm.distributed.train import train_orm
 from codeprm.errors import ConfigError
 from codeprm.prompts import docstring_prompt
-from codeprm.records import Example, Label, Problem, Solution
+from codeprm.records import Example, Label
 from codeprm.training.batches import Step
-from codeprm.training.config import GeneratorConfig, Optimization, OrmConfig, Scaling, Shape
+from codeprm.training.config import Optimization, OrmConfig, Scaling, Shape
 from codeprm.training.corpus import Corpus
 from codeprm.training.family_attention import (
     by_block_mask,
@@ -37,7 +37,8 @@ from codeprm.training.packed_models import (
 )
 from codeprm.training.packed_pass import FamilySpans, Span
 from codeprm.training.packing import Packing, pack_step
-from tests.rows import problem_row, solution_row, write_directory
+from tests.models import tiny_generator
+from tests.rows import problem_row, write_directory
 
 torch = pytest.importorskip("torch")
 
@@ -438,26 +439,18 @@ def losses_in(out: Any) -> list[float]:
 def test_a_reward_model_has_the_same_curve_with_shared_prefixes(
     tmp_path: Any, ray_local: None
 ) -> None:
-    solutions = []
-    for number in range(6):
-        problem = problem_row(f"number {number}")
-        solutions += [problem, *(solution_row(problem, f"print({i})\n" * i) for i in range(1, 5))]
-    data = write_directory(tmp_path / "data", solutions, (Problem, Solution))
-    optimization = Optimization(learning_rate=3e-3, epochs=3.0, effective_batch=12, warmup_steps=1)
-    generator_config = GeneratorConfig(
-        model="scratch", shape=replace(SHAPE, vocab_size=320, max_positions=128), max_length=128,
-        optimization=optimization,
-    )  # fmt: skip
-    generator = str(tmp_path / "generator")
-    train_generator(data=data, out=generator, config=generator_config, scaling=PADDED)
-
     examples = write_directory(
         tmp_path / "examples", [example(number) for number in range(47)], (Example,)
     )
     config = OrmConfig(
-        model=generator, max_length=128, losses={"ce": 1.0, "bt": 0.5},
-        group_size=6, optimization=optimization,
-    )  # fmt: skip
+        model=str(tiny_generator(tmp_path / "generator")),
+        max_length=128,
+        losses={"ce": 1.0, "bt": 0.5},
+        group_size=6,
+        optimization=Optimization(
+            learning_rate=3e-3, epochs=3.0, effective_batch=12, warmup_steps=1
+        ),
+    )
     results = []
     for name, scaling in (("padded", PADDED), ("shared", SHARED)):
         out = tmp_path / f"orm-{name}"
