@@ -54,17 +54,19 @@ class Oversight(UserCallback):
 
 
 def restore_list(directory: Directory, name: str) -> None:
-    """Before a run goes on: a list that is not whole becomes what it was before, or none."""
-    if LIST not in directory.list_names(WORK, name):
+    """Before a run goes on: a list that is not whole becomes what it was before, or none.
+
+    Of one that is whole a copy is made: the driver may have been killed before it made its own.
+    """
+    names = directory.list_names(WORK, name)
+    if LIST not in names:
         return
-    if _is_whole(directory, name, LIST):
-        # the copy may be of the one before, if the driver was killed between the two
-        directory.write_bytes(directory.read_bytes(WORK, name, LIST), WORK, name, LIST_COPY)
-    elif LIST_COPY in directory.list_names(WORK, name) and _is_whole(directory, name, LIST_COPY):
-        directory.write_bytes(directory.read_bytes(WORK, name, LIST_COPY), WORK, name, LIST)
-    else:
-        # it was the first, so there is no checkpoint to go on from
-        directory.delete(WORK, name, LIST)
+    for source, target in ((LIST, LIST_COPY), (LIST_COPY, LIST)):
+        if source in names and _is_whole(directory, name, source):
+            directory.write_bytes(directory.read_bytes(WORK, name, source), WORK, name, target)
+            return
+    # it was the first, so there is no checkpoint to go on from
+    directory.delete(WORK, name, LIST)
 
 
 def other_runs(directory: Directory, name: str) -> list[str]:

@@ -106,9 +106,7 @@ class RayJudging:
         except ray.exceptions.GetTimeoutError:
             return None
         except ray.exceptions.RayError as error:
-            logger.warning(
-                "what was sampled after step %d is not judged: %s", step, reason_of(error)
-            )
+            logger.warning("what was sampled after step %d is not judged: %s", step, _reason(error))
             labels = []
         else:
             if len(labels) < len(programs):
@@ -121,7 +119,7 @@ class RayJudging:
         return labels
 
 
-def reason_of(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     """One line of what failed in a task or an actor; some errors have no text."""
     cause = getattr(error, "cause", None) or error
     return (str(cause).strip() or repr(cause)).splitlines()[-1][:300]

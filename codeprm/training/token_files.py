@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 CACHE_BYTES = 256 << 20
 # Of a row in memory besides its tokens, about.
 ROW_BYTES = 1000
-# As many as a published recipe has parts.
-OPEN_FILES = 256
+# Of a hundred row groups each they take some 50 MB.
+OPEN_FILES = 64
 # What is known of a row besides its id and its tokens.
 FACTS = ("problem_id", "n_tokens", "n_prompt", "passed", "weight", "held_out", "target")
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pyarrow.fs as pafs
 import pytest
-from ray.train import TrainingFailedError
+from ray.train import ControllerError, TrainingFailedError, WorkerGroupError
 
 from codeprm.distributed import train
 from codeprm.distributed.oversight import LIST, LIST_COPY, other_runs, restore_list
@@ -27,6 +27,7 @@ from tests.interrupted import GENERATOR, folders_left, series, solutions_in
 SCALING = Scaling(
     workers=2, gpus=0.0, cpus=1.0, threads=1, zero_stage=0, checkpoints_kept=2, max_failures=3
 )
+FULL = OSError(errno.ENOSPC, "No space left on device")
 # 11 steps
 OPTIMIZATION = Optimization(learning_rate=2e-3, epochs=1.0, effective_batch=4, warmup_steps=2)
 
@@ -178,7 +179,7 @@ def test_a_disk_that_is_full_during_an_upload_ends_the_run_and_keeps_the_checkpo
     tmp_path: Path, ray_local: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run, directory = run_of(tmp_path)
-    save, full = save_after, OSError(errno.ENOSPC, "No space left on device")
+    save, full = save_after, FULL
 
     def steps(checkpoints: Any, engine: Any, history: Any, storage: Any) -> dict[str, Any]:
         import ray.train
@@ -258,6 +259,23 @@ def test_checkpoints_that_do_not_fit_are_named_until_the_run_has_its_own(tmp_pat
     assert other_runs(directory, "run-a-4x1-fp32") == []
 
 
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (WorkerGroupError("", {1: FULL}), "no room for training: the disk of a worker's machine"),
+        (ControllerError(FULL), "no room for the list of checkpoints: the disk of /out/work is"),
+        (WorkerGroupError("", {0: KeyError(), 1: DataError("two labels")}), "two labels"),
+        (WorkerGroupError("", {0: KeyError()}), "None"),
+    ],
+)
+def test_a_failure_that_the_user_can_mend_is_told_with_its_place(
+    error: TrainingFailedError, told: str
+) -> None:
+    config = GeneratorConfig(model="scratch", max_length=512)
+    run = Run(job="train_generator", out="/out", config=config, scaling=SCALING)
+    assert str(train._told(error, run)).startswith(told)
+
+
 def test_packing_may_change_between_a_run_and_its_resumption_and_workers_begin_anew(
     tmp_path: Path,
     ray_local: None,
@@ -266,7 +284,11 @@ def test_packing_may_change_between_a_run_and_its_resumption_and_workers_begin_a
 ) -> None:
     data, out = solutions_in(tmp_path / "data"), tmp_path / "out"
     config = replace(GENERATOR.config, optimization=OPTIMIZATION)
-    scaling = replace(GENERATOR.scaling, checkpoint_every=8, max_failures=0)
+    # passes of few programs, so that steps have several, and not all ranks as many
+    packed = replace(
+        GENERATOR.scaling, packing="packed", tokens_per_pass=130, zero_stage=3, threads=2,
+        checkpoint_every=8, max_failures=0,
+    )  # fmt: skip
 
     def fit(scaling: Scaling) -> None:
         train.train_generator(data=data, out=str(out), config=config, scaling=scaling)
@@ -279,13 +301,13 @@ def test_packing_may_change_between_a_run_and_its_resumption_and_workers_begin_a
     prepare_job = train._prepare
     monkeypatch.setattr(train, "_prepare", prepare)
     with pytest.raises(TrainingFailedError):
-        fit(scaling)
-    repacked = replace(scaling, packing="packed", tokens_per_pass=256, threads=2)
+        fit(packed)
+    padded = replace(packed, packing="padded", threads=1)
     with pytest.raises(TrainingFailedError):
-        fit(repacked)
+        fit(padded)
     assert "begins anew" not in caplog.text
     (out / "model.safetensors").rmdir()
-    fit(replace(repacked, workers=1))
+    fit(replace(padded, workers=1, zero_stage=0))
     assert "begins anew" in caplog.text
 
     whole, resumed, anew = series(out)

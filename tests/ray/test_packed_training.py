@@ -435,7 +435,7 @@ def losses_in(out: Any) -> list[float]:
     return losses
 
 
-# generators: test_checkpoints.py
+# a generator's is in test_checkpoints.py, where packing changes between two starts of a run
 def test_a_reward_model_has_the_same_curve_with_shared_prefixes(
     tmp_path: Any, ray_local: None
 ) -> None:
